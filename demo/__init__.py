@@ -1,0 +1,1 @@
+"""Postwatch at work on real servers, from one command."""

@@ -1,0 +1,1 @@
+"""Samples job queues and their stores into `/metrics`."""
