@@ -1,0 +1,70 @@
+# Each target sets up what it needs, and only once: a second run starts at once and needs no network.
+#   make test ARGS="-k drift"     ARGS is handed on to what the target runs
+#   make demo PYTHON=python3.12   another Python; by default the first of 3.11 to 3.13 that is found
+
+VENV   := .venv
+BIN    := $(VENV)/bin
+DEMO   := $(VENV)/.demo-is-set-up
+DEV    := $(VENV)/.dev-is-set-up
+UV     := build/uv/bin/uv
+ARGS   :=
+PYTHON :=
+PIP    := $(BIN)/python -m pip --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint bench soak docs lock clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' Makefile
+
+demo: $(DEMO) ## a living email platform and its exporter, until Ctrl-C
+	@exec $(BIN)/postwatch-demo $(ARGS)
+
+test: $(DEV) ## every test but the long ones
+	@scripts/test-servers
+	$(BIN)/python -m pytest -n 2 -m "not soak and not bench" $(ARGS)
+
+lint: $(DEV) ## style, types and the rules on imports
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(DEV) ## measurements, written to docs/benchmarks.md
+	@scripts/test-servers
+	$(BIN)/python -m pytest -m bench $(ARGS)
+
+soak: $(DEV) ## proofs that take minutes to an hour
+	@scripts/test-servers
+	$(BIN)/python -m pytest -m soak $(ARGS)
+
+docs: $(DEMO) ## docs/metrics.md and docs/configuration.md, from the code
+	$(BIN)/python -m exporter.docs
+
+lock: $(UV) ## requirements/*.txt anew from pyproject.toml; with ARGS=--upgrade all to their newest
+	$(UV) $(LOCK) --extra demo --group build --group dev --output-file requirements/dev.txt $(ARGS)
+	$(UV) $(LOCK) --extra demo --group build --constraint requirements/dev.txt --output-file requirements/demo.txt
+
+clean: ## removes all that these targets made here
+	rm -rf $(VENV) build dist .demo .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .grimp_cache
+
+# What the targets stand on. One lock holds for Python 3.11 to 3.13: every version, with the hashes of its files.
+LOCK := pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url
+
+$(BIN)/python:
+	@scripts/make-venv $(VENV) $(PYTHON)
+
+$(DEMO): requirements/demo.txt pyproject.toml | $(BIN)/python
+	$(PIP) install --quiet --require-hashes -r requirements/demo.txt
+	$(PIP) install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(DEV): requirements/dev.txt pyproject.toml | $(BIN)/python
+	$(PIP) install --quiet --require-hashes -r requirements/dev.txt
+	$(PIP) install --quiet --no-deps --no-build-isolation -e .
+	@touch $(DEMO) $@
+
+$(UV): | $(BIN)/python
+	$(BIN)/python -m venv build/uv
+	build/uv/bin/pip --disable-pip-version-check install --quiet uv
