@@ -1,1 +1,1 @@
-"""What every daemon of Postwatch bolts onto: settings, logs, life cycle, web shell. Knows no word of the domain."""
+"""What every daemon of Postwatch bolts onto: settings, logs, life cycle, web shell; no domain word."""
