@@ -1,0 +1,104 @@
+"""What every request gets: an id, a log line, headers for browsers, a size limit, an answer to a crash."""
+
+import re
+import time
+import uuid
+from collections.abc import Mapping
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
+SECURITY_HEADERS: Mapping[str, str] = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+class RequestContext:
+    """ASGI middleware, the outermost: nothing leaves without a request id, no crash without one log line."""
+
+    def __init__(self, app: ASGIApp, *, logger: structlog.stdlib.BoundLogger) -> None:
+        self._app = app
+        self._logger = logger
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        asked = Headers(scope=scope).get("x-request-id", "")
+        request_id = asked if _SANE_ID.fullmatch(asked) else uuid.uuid4().hex
+        scope.setdefault("state", {})["request_id"] = request_id
+        started = time.perf_counter()
+        status = 0
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-ID"] = request_id
+                for name, value in SECURITY_HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            request = {"method": scope["method"], "path": scope["path"]}
+            try:
+                await self._app(scope, receive, send_with_headers)
+            except ClientDisconnect:
+                self._logger.debug("client went away", **request)
+            except Exception:
+                self._logger.exception("request failed", **request)
+                if not status:  # else the answer is cut short, which tells the client enough
+                    crash = {"error": "internal error", "request_id": request_id}
+                    await JSONResponse(crash, 500)(scope, receive, send_with_headers)
+            took = round((time.perf_counter() - started) * 1000, 3)
+            self._logger.debug("request", **request, status=status, duration_ms=took)
+
+
+class BodyLimit:
+    """ASGI middleware: answers 413 to a body of more than `limit` bytes, announced or not."""
+
+    def __init__(self, app: ASGIApp, *, limit: int) -> None:
+        self._app = app
+        self._limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        announced = Headers(scope=scope).get("content-length", "0")
+        if announced.isdecimal() and int(announced) > self._limit:
+            await too_large(self._limit)(scope, receive, send)
+            return
+        received = 0
+
+        async def receive_within_limit() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self._limit:
+                raise BodyTooLarge(self._limit)
+            return message
+
+        await self._app(scope, receive_within_limit, send)
+
+
+class BodyTooLarge(HTTPException):
+    """A body without an announced length went beyond the limit, in bytes."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(413, f"body too large; at most {limit} bytes", {"Connection": "close"})
+
+
+def too_large(limit: int) -> JSONResponse:
+    """The answer to a body whose announced length is beyond `limit` bytes."""
+    error = BodyTooLarge(limit)
+    return JSONResponse({"error": error.detail}, error.status_code, headers=error.headers)
