@@ -126,6 +126,7 @@ class Server:
         self.folder = (folder or Path(tempfile.mkdtemp(prefix="postwatch-"))).resolve()
         self.folder.mkdir(parents=True, exist_ok=True)
         self.keep = keep
+        self.removed_with_us = None if keep else self.folder  # by the tether, if this process vanishes
         self.log = self.folder / f"{self.kind}.log"
         self._fixed_port = port is not None
         self.port = port or free_port()
@@ -172,7 +173,7 @@ class Server:
                 log=self.log,
                 user=self.user(),
                 stop_signal=self.stop_signal,
-                remove=None if self.keep else self.folder,
+                remove=self.removed_with_us,
                 env=self.environment(),
             )
             if self._answers_in_time():

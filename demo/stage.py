@@ -1,0 +1,146 @@
+"""Brings up all that a demo needs, in order, and takes it down again."""
+
+import contextlib
+import http.client
+import os
+import shutil
+import socket
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+from demo.config import write_config
+from demo.platform import DATABASE, READER, create_layout
+from demo.process import ServerError, Tethered, free_port, tail
+from demo.servers import Postgres, Redis, Valkey
+
+DEFAULT_PORT = 9797
+_READY_WITHIN = 30.0
+
+Progress = Callable[[str], AbstractContextManager[None]]
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How quickly the exporter looks."""
+
+    interval: str = "2s"
+    slow: str = "5s"
+    budget: str = "5%"
+    dead_after: str = "10s"
+    warmup_target: str = "15m"
+
+
+@dataclass
+class Stage:
+    """What was brought up; `exporter` is None if the exporter was not wanted."""
+
+    folder: Path
+    postgres: Postgres
+    store: Redis
+    config: Path
+    url: str
+    exporter: Tethered | None
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "exporter.log"
+
+    def problem(self) -> str | None:
+        """What is not running any more, in a sentence."""
+        for server in (self.postgres, self.store):
+            if not server.running:
+                return f"{server.kind} ended:\n{tail(server.log)}"
+        if self.exporter is not None and not self.exporter.running:
+            return f"the exporter ended:\n{tail(self.log)}"
+        return None
+
+
+@contextlib.contextmanager
+def set_up(
+    progress: Progress, *, folder: Path | None, keep: bool, port: int | None, exporter: bool, pace: Pace
+) -> Iterator[Stage]:
+    """Servers, tables and exporter; at the end, or if this process vanishes, all are gone with their folder.
+
+    Raises ServerError with a sentence for a person.
+    """
+    with contextlib.ExitStack() as stack:
+        top = _own_folder(folder)
+        if not keep:
+            stack.callback(shutil.rmtree, top, ignore_errors=True)
+        postgres = Postgres(top / "postgres", keep=keep)
+        store = Valkey(top / "valkey", keep=keep)
+        for server in (postgres, store):
+            server.removed_with_us = None if keep else top
+        with progress("Starting PostgreSQL 18, with pg_stat_statements"):
+            stack.enter_context(postgres)
+        with progress("Starting Valkey, which speaks Redis' protocol"):
+            stack.enter_context(store)
+        with progress("Creating the queue tables and a role that may only read them"):
+            create_layout(postgres)
+        port = port or _usual_port()
+        config = top / "exporter.yml"
+        write_config(
+            config, port=port, postgres=postgres.url(DATABASE, READER), redis=store.url, **vars(pace)
+        )
+        stage = Stage(top, postgres, store, config, f"http://127.0.0.1:{port}", None)
+        if exporter:
+            with progress("Starting the exporter"):
+                stage.exporter = Tethered(
+                    [sys.executable, "-m", "exporter", "run", "--config", str(config)],
+                    log=stage.log,
+                    remove=None if keep else top,
+                )
+                stack.callback(stage.exporter.stop)
+                _wait_until_ready(stage)
+        yield stage
+
+
+def _own_folder(folder: Path | None) -> Path:
+    if folder is None:
+        made = Path(tempfile.mkdtemp(prefix="postwatch-demo-"))
+    else:
+        made = folder.absolute()
+        if made.exists() and (not made.is_dir() or any(made.iterdir())):
+            raise ServerError(
+                f"{folder} is not an empty folder, and the demo removes it at its end: name another"
+            )
+        try:
+            made.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ServerError(f"the folder {folder} cannot be made: {error.strerror}") from error
+    if os.geteuid() == 0:
+        made.chmod(0o711)  # PostgreSQL runs as nobody and has to get at its own folder below
+    return made
+
+
+def _usual_port() -> int:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", DEFAULT_PORT))
+        except OSError:
+            return free_port()
+    return DEFAULT_PORT
+
+
+def _wait_until_ready(stage: Stage) -> None:
+    until = time.monotonic() + _READY_WITHIN
+    while time.monotonic() < until:
+        problem = stage.problem()
+        if problem:
+            raise ServerError(problem)
+        try:
+            with urllib.request.urlopen(f"{stage.url}/readyz", timeout=2) as answer:  # noqa: S310 — our own URL
+                if answer.status == http.HTTPStatus.OK:
+                    return
+        except (urllib.error.URLError, OSError, http.client.HTTPException):
+            pass
+        time.sleep(0.05)
+    raise ServerError(f"the exporter is not ready after {_READY_WITHIN:.0f} seconds:\n{tail(stage.log)}")
