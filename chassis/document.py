@@ -41,18 +41,19 @@ class Document:
 def read(text: str, environ: Mapping[str, str]) -> Document:
     """Parses `text`, then fills in the environment. Never raises: all mistakes are in the document."""
     document = Document()
-    loader = yaml.SafeLoader(text)
     try:
+        loader = yaml.SafeLoader(text)
         node = loader.get_single_node()
         if node is not None:
             _find_duplicates(node, "", document.mistakes, ())
             document.data = loader.construct_document(node)
     except yaml.MarkedYAMLError as error:
         document.mistakes.append(_syntax(error, text))
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # bad characters, impossible dates, a cycle
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        document.mistakes.append(Mistake(f"line {line}", f"not valid YAML: {error.reason}"))
+    except (ValueError, RecursionError) as error:  # an impossible date, nesting without end
         document.mistakes.append(Mistake("", f"not valid YAML: {error}"))
-    finally:
-        loader.dispose()
     if not document.mistakes or document.data is not None:
         document.data = _substitute(document.data, environ, "", document.mistakes)
     return document

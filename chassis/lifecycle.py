@@ -61,9 +61,9 @@ def run(
 ) -> int:
     """Runs `daemon` in the main thread until a signal ends it; answers the exit code, 0.
 
-    `watch` names the files whose change means a reload, looked at every `interval` seconds. Errors of
-    `daemon.start()` are raised. From the signal on the process has `stop_within` seconds: whatever hangs then,
-    in the daemon's stop or afterwards, it exits, with 1 if the daemon had not stopped.
+    `watch` names the files whose change means a reload, looked at each `interval` seconds. Errors of
+    `daemon.start()` are raised. From the signal on the process has `stop_within` seconds: whatever hangs
+    then, in the daemon's stop or afterwards, it exits, with 1 if the daemon had not stopped.
     """
     state = state or ReloadState()
     files = FileWatch(watch())

@@ -46,27 +46,30 @@ _CONTAINERS = {
     "model_attributes_type": "mapping",
     "dataclass_type": "mapping",
 }
+_SCALAR = (str, int, float, bool, type(None))
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> list[Mistake]:
     """One mistake for each key that is wrong, in the model's order."""
     told: dict[str, list[str]] = {}
-    passed_over: dict[str, list[str]] = {}
+    other_forms: dict[str, list[tuple[str, str]]] = {}
     for details in error.errors(include_url=False):
         place = _Place(model, details["loc"])
         message = mask(_message(details, place))
-        path = (
-            join(place.path, _discriminator(details))
-            if details["type"].startswith("union_tag")
-            else place.path
-        )
-        # A union member that was not meant at all ("a mapping is no list") must not hide behind its sibling,
-        # whose inside holds the real mistake.
-        (passed_over if place.at_label else told).setdefault(path, []).append(message)
-    for path, messages in passed_over.items():
-        if not any(other.startswith((f"{path}.", f"{path}[")) for other in told):
-            told.setdefault(path, []).extend(messages)
-    return [Mistake(path, " and ".join(dict.fromkeys(messages))) for path, messages in told.items()]
+        path = place.path
+        if details["type"].startswith("union_tag"):
+            path = join(path, _discriminator(details))
+        if place.at_label and details["type"] in _CONTAINERS:
+            other_forms.setdefault(path, []).append((message, _CONTAINERS[details["type"]]))
+        elif not place.at_label or isinstance(details["input"], _SCALAR):
+            told.setdefault(path, []).append(message)
+    for path, forms in other_forms.items():
+        # That a text is no mapping is news only if a mapping is all that could stand there.
+        if path in told:
+            told[path].append(f"or give a {' or a '.join(form for _, form in forms)}")
+        elif not any(other.startswith((f"{path}.", f"{path}[")) for other in told):
+            told[path] = [message for message, _ in forms]
+    return [Mistake(path, "; ".join(dict.fromkeys(messages))) for path, messages in told.items()]
 
 
 class _Place:
@@ -109,7 +112,7 @@ def _chosen(members: Iterable[Shape], discriminator: str | None, step: str | int
         if discriminator and step in member.tags(discriminator):
             return member
         name = getattr(member.kind, "__name__", None) or str(member.kind)
-        if not discriminator and str(step).partition("[")[0] == name.partition("[")[0]:
+        if not discriminator and str(step).partition("[")[0].lower() == name.partition("[")[0].lower():
             return member
     return None
 

