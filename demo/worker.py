@@ -39,7 +39,8 @@ with moment as (select clock_timestamp() as at), ended as (
     update jobs set status = %(status)s::text, updated = at,
         completed = case when %(status)s::text = 'completed' then at end,
         failed = case when %(status)s::text = 'failed' then at end,
-        run_at = case when %(status)s::text = 'queued' then at + %(delay)s::float8 * interval '1 second' else run_at end,
+        run_at = case when %(status)s::text = 'queued'
+            then at + %(delay)s::float8 * interval '1 second' else run_at end,
         last_error_message = coalesce(%(error)s::text, last_error_message)
     from moment where id = %(id)s and status = 'running' and worker_id = %(worker)s
     returning id, run_at, started, at, attempt_count

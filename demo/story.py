@@ -1,0 +1,155 @@
+"""What happens on the platform: scenes that follow one another for ever."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from demo.platform import Platform
+from demo.queues import ANALYTICS, DIVISION, HIGH, LOW, NORMAL, WARMUP
+
+_Script = Callable[[Platform], Iterator["Beat"]]
+
+
+@dataclass(frozen=True)
+class Beat:
+    """A stretch of a scene: how long it lasts, what to look for, and the metric that shows it."""
+
+    seconds: float
+    look: str
+    metric: str
+
+
+@dataclass(frozen=True)
+class Scene:
+    name: str
+    title: str
+    script: _Script
+
+
+def _campaign(platform: Platform) -> Iterator[Beat]:
+    make = platform.producer.draw
+    platform.producer.add([*make(HIGH, 120), *make(NORMAL, 700), *make(LOW, 250)])
+    yield Beat(
+        30,
+        "A customer launched a campaign: email-sending is over a thousand jobs deep. The oldest waits longer"
+        " and longer; high priority drains first.",
+        'postwatch_queue_depth{queue="email-sending"}',
+    )
+    yield Beat(
+        30,
+        "Three workers with room for four jobs each work it off. Depth over throughput is the time to drain.",
+        'rate(postwatch_queue_jobs_finished_total{queue="email-sending"}[1m])',
+    )
+
+
+def _analytics(platform: Platform) -> Iterator[Beat]:
+    platform.producer.set_broken(ANALYTICS, DIVISION)
+    platform.producer.set_rate(ANALYTICS, 1.2)
+    try:
+        yield Beat(
+            15,
+            "Since the last release every daily aggregate divides by zero. First come retries: nothing has"
+            " failed yet, but errors are counted by class.",
+            'postwatch_queue_job_errors_total{error="ZeroDivisionError"}',
+        )
+        yield Beat(
+            25,
+            "After the last attempt the jobs fail for good and go to the dead letters.",
+            'postwatch_queue_jobs_finished_total{outcome="failed"} and postwatch_queue_dead_letters',
+        )
+    finally:
+        platform.producer.set_broken(ANALYTICS, None)
+        platform.producer.set_rate(ANALYTICS, ANALYTICS.per_second)
+
+
+def _expiry(platform: Platform) -> Iterator[Beat]:
+    platform.held.add(WARMUP.key)
+    platform.producer.add(platform.producer.draw(WARMUP, 40))
+    try:
+        yield Beat(
+            8,
+            "Nobody takes from warmup:process for a while.",
+            'postwatch_queue_depth{queue="warmup:process"}',
+        )
+        platform.producer.set_rate(WARMUP, 0)
+        platform.let_expire(WARMUP, 12)
+        yield Beat(
+            12,
+            "Somebody set EXPIRE on the list queue:warmup:process: all its jobs will be lost at once, and it"
+            " can be told before.",
+            "postwatch_queue_next_expiry_timestamp_seconds - time()",
+        )
+        yield Beat(
+            22,
+            "The list is gone. PostgreSQL still calls the jobs handed over, so nobody will ever run them: that"
+            " is drift.",
+            'postwatch_queue_drift_jobs{kind="missing_in_redis"}',
+        )
+    finally:
+        platform.hand_over_again(WARMUP)
+        platform.producer.set_rate(WARMUP, WARMUP.per_second)
+        platform.held.discard(WARMUP.key)
+    yield Beat(10, "The lost jobs were handed over again; the drift ends.", "postwatch_queue_drift_jobs")
+
+
+def _worker_death(platform: Platform) -> Iterator[Beat]:
+    platform.kill_worker("worker-2")
+    try:
+        yield Beat(
+            12,
+            "worker-2 was killed in the midst of its jobs. Its heartbeat stays behind.",
+            'time() - postwatch_worker_last_heartbeat_timestamp_seconds{worker="worker-2"}',
+        )
+        yield Beat(
+            20,
+            "Ten seconds without a heartbeat: worker-2 is dead, and what it ran is stuck.",
+            'postwatch_workers{state="dead"} and postwatch_queue_stuck_jobs',
+        )
+    finally:
+        platform.revive_worker("worker-2")
+    yield Beat(
+        10,
+        "A new worker-2 gave the stuck jobs back; they count as retries.",
+        'postwatch_worker_restarts_total{worker="worker-2"}',
+    )
+
+
+SCENES: Sequence[Scene] = (
+    Scene("campaign", "A campaign launch", _campaign),
+    Scene("analytics", "A division by zero", _analytics),
+    Scene("expiry", "A list expires", _expiry),
+    Scene("worker-death", "A worker dies", _worker_death),
+)
+_CALM = Beat(12, "A quiet morning: all five queues keep up.", "postwatch_queue_depth")
+
+
+class Story:
+    """Plays the scenes in a loop; `tick` keeps it going, `close` repairs what the current scene broke."""
+
+    def __init__(self, platform: Platform, scenes: Sequence[Scene] = SCENES) -> None:
+        self._platform = platform
+        self._scenes = scenes
+        self._next = 0
+        self._script: Iterator[Beat] = iter([_CALM])
+        self.scene = Scene("calm", "As ever", lambda _: iter([_CALM]))
+        self.beat = next(self._script)
+        self._until = time.monotonic() + self.beat.seconds
+
+    def tick(self) -> bool:
+        """Goes on if it is time to; whether something new is to be told."""
+        if time.monotonic() < self._until:
+            return False
+        beat = next(self._script, None)
+        while beat is None:
+            self.scene = self._scenes[self._next % len(self._scenes)]
+            self._next += 1
+            self._script = self.scene.script(self._platform)
+            beat = next(self._script, None)
+        self.beat = beat
+        self._until = time.monotonic() + beat.seconds
+        return True
+
+    @property
+    def left(self) -> float:
+        """Seconds until it goes on."""
+        return max(0.0, self._until - time.monotonic())

@@ -1,0 +1,123 @@
+"""The workload of `--check`: every job's fate is fixed beforehand, and what is true is known at the end."""
+
+import json
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from demo.ledger import Tally
+from demo.platform import Platform
+from demo.queues import ANALYTICS, DIVISION, HIGH, LOW, NORMAL, WARMUP, NewJob, Queue
+
+WARMUP_TARGET = 1.0  # seconds; some jobs take longer
+EXPIRED_LIST = 12
+LONG_JOBS = 2
+SCHEDULED = 7
+CANCELLED = 3
+_RESET = "SMTPServerDisconnected: Connection unexpectedly closed"
+_SILENT = "TimeoutError: no answer from mx1.example.net:25 within 30 seconds"
+
+
+def first_jobs() -> list[NewJob]:
+    """Jobs that all come to an end."""
+    return [
+        *[NewJob(HIGH, 0.1) for _ in range(20)],
+        *[NewJob(NORMAL, 0.1 + 0.1 * (number % 3)) for number in range(40)],
+        *[NewJob(NORMAL, 0.1, (_RESET,)) for _ in range(6)],
+        *[NewJob(NORMAL, 0.1, (_SILENT, _RESET)) for _ in range(3)],
+        *[NewJob(LOW, 0.1, (_SILENT, _SILENT, _SILENT)) for _ in range(2)],
+        *[NewJob(LOW, 0.1) for _ in range(8)],
+        *[NewJob(ANALYTICS, 0.2, (DIVISION, DIVISION), max_attempts=2) for _ in range(5)],
+        *[NewJob(ANALYTICS, 0.6) for _ in range(3)],
+        *[NewJob(WARMUP, 0.1) for _ in range(4)],
+        *[NewJob(WARMUP, 1.3) for _ in range(3)],
+    ]
+
+
+def lasting_jobs() -> list[NewJob]:
+    """Jobs that are still there when the figures are compared."""
+    return [
+        *[NewJob(LOW, 0.1) for _ in range(EXPIRED_LIST)],  # nobody takes them: the list is held
+        *[NewJob(NORMAL, 600) for _ in range(LONG_JOBS)],
+        *[NewJob(ANALYTICS, 0.1, delay=3600) for _ in range(SCHEDULED)],
+    ]
+
+
+def cancel_some(platform: Platform, queue: Queue, count: int) -> None:
+    """Cancels scheduled jobs, as the platform's administrators do."""
+    with platform.connect() as db:
+        rows = db.execute(
+            "update jobs set status = 'cancelled', completed = now(), updated = now() where id in"
+            " (select id from jobs where queue_name = %s and status = 'queued' and run_at > now() limit %s)"
+            " returning id::text",
+            [queue.name, count],
+        ).fetchall()
+    for (job_id,) in rows:
+        platform.ledger.cancelled(queue, job_id)
+
+
+def confuse_redis(platform: Platform) -> None:
+    """Two jobs lose their data keys, and one element is of no job that PostgreSQL knows."""
+    with platform.store() as store:
+        for element in list(store.lrange(LOW.key, 0, 1)):
+            store.delete(f"job:{json.loads(element)['id']}")
+        stranger = {"id": str(uuid.uuid4()), "queue_name": HIGH.name, "priority": HIGH.priority}
+        store.hset(f"job:{stranger['id']}", "status", "queued")
+        store.lpush(HIGH.key, json.dumps(stranger))
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a metric must say: a number from `low` to `high`; None: there must be no such series."""
+
+    metric: str
+    labels: dict[str, str]
+    low: float | None
+    high: float | None
+
+    @classmethod
+    def exactly(cls, metric: str, value: float, **labels: str) -> "Expected":
+        return cls(metric, labels, value, value)
+
+    def met_by(self, seen: float | None) -> bool:
+        if self.low is None or self.high is None or seen is None:
+            return self.low is None and seen is None
+        return self.low <= seen <= self.high
+
+
+def queue_labels(queue: Queue) -> dict[str, str]:
+    return {"queue": queue.name, "priority": queue.level}
+
+
+def truth_of(queue: Queue, tally: Tally, target: float) -> list[Expected]:
+    """What the books of one queue mean for its counters and histograms."""
+    labels = queue_labels(queue)
+    exactly: Callable[..., Expected] = Expected.exactly
+    ended = len(tally.durations)
+    found = [
+        exactly("postwatch_queue_jobs_enqueued_total", tally.enqueued, **labels),
+        exactly("postwatch_queue_job_retries_total", tally.retries, **labels),
+        exactly(
+            "postwatch_queue_jobs_within_target_total",
+            sum(total <= target for total in tally.totals),
+            **labels,
+        ),
+        exactly("postwatch_queue_job_duration_seconds_count", ended, **labels),
+        exactly("postwatch_queue_job_wait_seconds_count", ended, **labels),
+        _sum("postwatch_queue_job_duration_seconds_sum", sum(tally.durations), sum(tally.durations), labels),
+        # A retry overwrites the run time, so a reader may only know the last attempt's.
+        _sum(
+            "postwatch_queue_job_wait_seconds_sum", sum(tally.waits_of_last_attempt), sum(tally.waits), labels
+        ),
+    ]
+    for outcome in ("completed", "failed", "cancelled", "expired"):
+        value = tally.finished[outcome]
+        found.append(exactly("postwatch_queue_jobs_finished_total", value, outcome=outcome, **labels))
+    for error, count in sorted(tally.errors.items()):
+        found.append(exactly("postwatch_queue_job_errors_total", count, error=error, **labels))
+    return found
+
+
+def _sum(metric: str, low: float, high: float, labels: dict[str, str]) -> Expected:
+    """Sums of times, give or take what rounding to microseconds and addition lose."""
+    return Expected(metric, labels, low * 0.999 - 0.01, high * 1.001 + 0.01)
