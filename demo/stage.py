@@ -107,14 +107,14 @@ def _own_folder(folder: Path | None) -> Path:
         made = Path(tempfile.mkdtemp(prefix="postwatch-demo-"))
     else:
         made = folder.absolute()
-        if made.exists() and (not made.is_dir() or any(made.iterdir())):
-            raise ServerError(
-                f"{folder} is not an empty folder, and the demo removes it at its end: name another"
-            )
         try:
-            made.mkdir(parents=True, exist_ok=True)
+            if made.exists():
+                if made.is_dir() and not any(made.iterdir()):
+                    return made
+                raise ServerError(f"{folder} is not an empty folder; the demo removes its own at the end")
+            made.mkdir()
         except OSError as error:
-            raise ServerError(f"the folder {folder} cannot be made: {error.strerror}") from error
+            raise ServerError(f"the folder {folder} cannot be used: {error.strerror}") from error
     if os.geteuid() == 0:
         made.chmod(0o711)  # PostgreSQL runs as nobody and has to get at its own folder below
     return made

@@ -81,8 +81,8 @@ def _expiry(platform: Platform) -> Iterator[Beat]:
         )
         yield Beat(
             22,
-            "The list is gone. PostgreSQL still calls the jobs handed over, so nobody will ever run them: that"
-            " is drift.",
+            "The list is gone. PostgreSQL still calls the jobs handed over, so nobody will ever run them:"
+            " that is drift.",
             'postwatch_queue_drift_jobs{kind="missing_in_redis"}',
         )
     finally:
@@ -124,20 +124,26 @@ _CALM = Beat(12, "A quiet morning: all five queues keep up.", "postwatch_queue_d
 
 
 class Story:
-    """Plays the scenes in a loop; `tick` keeps it going, `close` repairs what the current scene broke."""
+    """Plays the scenes in a loop for as long as `tick` is called."""
 
-    def __init__(self, platform: Platform, scenes: Sequence[Scene] = SCENES) -> None:
+    def __init__(
+        self,
+        platform: Platform,
+        scenes: Sequence[Scene] = SCENES,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._clock = clock
         self._platform = platform
         self._scenes = scenes
         self._next = 0
         self._script: Iterator[Beat] = iter([_CALM])
         self.scene = Scene("calm", "As ever", lambda _: iter([_CALM]))
         self.beat = next(self._script)
-        self._until = time.monotonic() + self.beat.seconds
+        self._until = clock() + self.beat.seconds
 
     def tick(self) -> bool:
         """Goes on if it is time to; whether something new is to be told."""
-        if time.monotonic() < self._until:
+        if self._clock() < self._until:
             return False
         beat = next(self._script, None)
         while beat is None:
@@ -146,10 +152,10 @@ class Story:
             self._script = self.scene.script(self._platform)
             beat = next(self._script, None)
         self.beat = beat
-        self._until = time.monotonic() + beat.seconds
+        self._until = self._clock() + beat.seconds
         return True
 
     @property
     def left(self) -> float:
         """Seconds until it goes on."""
-        return max(0.0, self._until - time.monotonic())
+        return max(0.0, self._until - self._clock())
