@@ -95,6 +95,9 @@ class Platform:
             self._workers[worker_id] = self._worker(worker_id, old.restarts + 1)
             self._workers[worker_id].start()
 
+    def lives(self, worker_id: str) -> bool:
+        return self._workers[worker_id].is_alive()
+
     def let_expire(self, queue: Queue, seconds: int) -> None:
         """Gives the whole list a time to live, as a mistaken EXPIRE does."""
         with self.store() as store:

@@ -52,8 +52,16 @@ select extract(epoch from run_at)::float8, extract(epoch from started)::float8, 
 from ended
 """
 _GIVE_BACK = """\
-update jobs set status = 'queued', run_at = now(), updated = now(), last_error_message = %s
-where worker_id = %s and status = 'running' returning queue_name, priority
+with given as (
+    update jobs set status = 'queued', run_at = clock_timestamp(), updated = clock_timestamp(),
+        last_error_message = %(error)s::text
+    where worker_id = %(worker)s and status = 'running'
+    returning id, queue_name, priority, attempt_count, started, updated
+), logged as (
+    insert into job_logs (job_id, status, log_message, attempt_number, started, finished, duration)
+    select id, 'retry', %(error)s::text, attempt_count, started, updated, updated - started from given
+)
+select queue_name, priority from given
 """
 _LOST = "WorkerLost: its worker sends no heartbeat"
 
@@ -175,7 +183,7 @@ class Worker(Part):
 
     def _give_back(self, db: "psycopg.Connection[TupleRow]") -> None:
         """What the worker of the same name ran when it died is tried again."""
-        rows = db.execute(_GIVE_BACK, [_LOST, self.id]).fetchall()
+        rows = db.execute(_GIVE_BACK, {"error": _LOST, "worker": self.id}).fetchall()
         for name, priority in rows:
             lost = next(queue for queue in QUEUES if (queue.name, queue.priority) == (name, priority))
             self._ledger.retried(lost, _LOST)

@@ -2,14 +2,12 @@
 
 import json
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass
 
-from demo.ledger import Tally
 from demo.platform import Platform
 from demo.queues import ANALYTICS, DIVISION, HIGH, LOW, NORMAL, WARMUP, NewJob, Queue
 
 WARMUP_TARGET = 1.0  # seconds; some jobs take longer
+EXPIRY = 6  # seconds that the expiring list still lives: time enough to be told ahead
 EXPIRED_LIST = 12
 LONG_JOBS = 2
 SCHEDULED = 7
@@ -47,7 +45,7 @@ def cancel_some(platform: Platform, queue: Queue, count: int) -> None:
     """Cancels scheduled jobs, as the platform's administrators do."""
     with platform.connect() as db:
         rows = db.execute(
-            "update jobs set status = 'cancelled', completed = now(), updated = now() where id in"
+            "update jobs set status = 'cancelled', updated = now() where id in"
             " (select id from jobs where queue_name = %s and status = 'queued' and run_at > now() limit %s)"
             " returning id::text",
             [queue.name, count],
@@ -64,60 +62,3 @@ def confuse_redis(platform: Platform) -> None:
         stranger = {"id": str(uuid.uuid4()), "queue_name": HIGH.name, "priority": HIGH.priority}
         store.hset(f"job:{stranger['id']}", "status", "queued")
         store.lpush(HIGH.key, json.dumps(stranger))
-
-
-@dataclass(frozen=True)
-class Expected:
-    """What a metric must say: a number from `low` to `high`; None: there must be no such series."""
-
-    metric: str
-    labels: dict[str, str]
-    low: float | None
-    high: float | None
-
-    @classmethod
-    def exactly(cls, metric: str, value: float, **labels: str) -> "Expected":
-        return cls(metric, labels, value, value)
-
-    def met_by(self, seen: float | None) -> bool:
-        if self.low is None or self.high is None or seen is None:
-            return self.low is None and seen is None
-        return self.low <= seen <= self.high
-
-
-def queue_labels(queue: Queue) -> dict[str, str]:
-    return {"queue": queue.name, "priority": queue.level}
-
-
-def truth_of(queue: Queue, tally: Tally, target: float) -> list[Expected]:
-    """What the books of one queue mean for its counters and histograms."""
-    labels = queue_labels(queue)
-    exactly: Callable[..., Expected] = Expected.exactly
-    ended = len(tally.durations)
-    found = [
-        exactly("postwatch_queue_jobs_enqueued_total", tally.enqueued, **labels),
-        exactly("postwatch_queue_job_retries_total", tally.retries, **labels),
-        exactly(
-            "postwatch_queue_jobs_within_target_total",
-            sum(total <= target for total in tally.totals),
-            **labels,
-        ),
-        exactly("postwatch_queue_job_duration_seconds_count", ended, **labels),
-        exactly("postwatch_queue_job_wait_seconds_count", ended, **labels),
-        _sum("postwatch_queue_job_duration_seconds_sum", sum(tally.durations), sum(tally.durations), labels),
-        # A retry overwrites the run time, so a reader may only know the last attempt's.
-        _sum(
-            "postwatch_queue_job_wait_seconds_sum", sum(tally.waits_of_last_attempt), sum(tally.waits), labels
-        ),
-    ]
-    for outcome in ("completed", "failed", "cancelled", "expired"):
-        value = tally.finished[outcome]
-        found.append(exactly("postwatch_queue_jobs_finished_total", value, outcome=outcome, **labels))
-    for error, count in sorted(tally.errors.items()):
-        found.append(exactly("postwatch_queue_job_errors_total", count, error=error, **labels))
-    return found
-
-
-def _sum(metric: str, low: float, high: float, labels: dict[str, str]) -> Expected:
-    """Sums of times, give or take what rounding to microseconds and addition lose."""
-    return Expected(metric, labels, low * 0.999 - 0.01, high * 1.001 + 0.01)

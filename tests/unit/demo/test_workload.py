@@ -6,7 +6,8 @@ import pytest
 
 from demo.ledger import Ledger
 from demo.queues import ANALYTICS, DIVISION, NORMAL, draw_job
-from demo.workload import Expected, first_jobs, truth_of
+from demo.truth import Expected, truth_of
+from demo.workload import first_jobs
 
 
 @pytest.mark.parametrize(
