@@ -1,5 +1,6 @@
 """The servers that other tests stand on: each starts, serves, and ends when it should."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -191,3 +192,11 @@ def test_nothing_outlives_a_killed_tether() -> None:
         assert tether
         tether.kill()
         eventually(lambda: not server.is_running())
+
+
+def test_programs_out_of_nobodys_reach_are_copied(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("demo.servers.open_to_all", lambda path: False)
+    with Postgres() as server:
+        assert server.binaries
+        assert server.binaries.is_relative_to(server.folder) is (os.geteuid() == 0)
+        _select(server)
