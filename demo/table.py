@@ -73,9 +73,9 @@ COLUMNS = (
     "priority",
     "depth",
     "active",
-    "oldest wait",
+    "oldest",
     "ended/s",
-    "drained in",
+    "drained",
     "failed",
     "drift",
     "stuck",
@@ -145,9 +145,9 @@ class Board:
         )
         if not self._history:
             return Group(scene, Text("no metrics yet", style="dim"), Text(links, style="dim"))
-        table = Table(expand=False, pad_edge=False)
+        table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
         for number, column in enumerate(COLUMNS):
-            table.add_column(column, justify="left" if number < 2 else "right", no_wrap=number < 2)
+            table.add_column(column, justify="left" if number < 2 else "right", no_wrap=number > 0)
         for row in make_rows(self._history):
             styles = {"ok": "green", "warning": "yellow", "critical": "bold red"}
             texts = [Text(cell) for cell in cells(row)]

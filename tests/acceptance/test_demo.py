@@ -122,7 +122,7 @@ def test_a_terminal_gets_a_live_table(own_tmp: Path) -> None:
         os.close(theirs)
         said = b""
         end = time.monotonic() + 40
-        while b"oldest wait" not in said and time.monotonic() < end:
+        while b"drained" not in said and time.monotonic() < end:
             if select.select([terminal], [], [], 1)[0]:
                 said += terminal.read(65536)
         process.send_signal(signal.SIGINT)
