@@ -1,0 +1,263 @@
+"""Metric families rendered once when they change, and served as bytes.
+
+`Board` keeps what each owner last published. An owner replaces all it published at once; its gauges
+disappear when they grow stale, its counters and histograms stay. A scrape joins rendered fragments and
+neither blocks on a producer nor calls one.
+
+Formats: Prometheus text 0.0.4 and OpenMetrics 1.0.0. Sample lines are the same in both, headers differ.
+"""
+
+from __future__ import annotations
+
+import gzip
+import math
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+from chassis.clock import Clock
+
+TEXT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+OPENMETRICS_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+
+_ESCAPES = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
+_HELP_ESCAPES = str.maketrans({"\\": r"\\", "\n": r"\n"})
+
+
+class Kind(StrEnum):
+    """Type of a metric family, by the names of both formats."""
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+class Format(StrEnum):
+    """Text format of an exposition; the value is its content type."""
+
+    TEXT = TEXT_TYPE
+    OPENMETRICS = OPENMETRICS_TYPE
+
+
+@dataclass(frozen=True)
+class Family:
+    """A declared metric: full name (counters end in `_total`), type and help."""
+
+    name: str
+    kind: Kind
+    help: str
+
+    def header(self, form: Format) -> bytes:
+        """HELP and TYPE lines; OpenMetrics names a counter's family without `_total`."""
+        name = self.name
+        escapes = _HELP_ESCAPES
+        if form is Format.OPENMETRICS:
+            escapes = _ESCAPES
+            if self.kind is Kind.COUNTER:
+                name = name.removesuffix("_total")
+        text = f"# HELP {name} {self.help.translate(escapes)}\n# TYPE {name} {self.kind}\n"
+        return text.encode()
+
+    def answers_to(self, names: frozenset[str]) -> bool:
+        """Whether one of `names` is this family's name or that of one of its samples."""
+        mine = {self.name, self.name.removesuffix("_total")}
+        if self.kind is Kind.HISTOGRAM:
+            mine |= {f"{self.name}_bucket", f"{self.name}_sum", f"{self.name}_count"}
+        return not mine.isdisjoint(names)
+
+
+class Distribution(NamedTuple):
+    """Value of a histogram: upper bounds, observations in each (not cumulated; one more for +Inf), their sum."""
+
+    bounds: tuple[float, ...]
+    counts: tuple[int, ...]
+    total: float
+
+
+class Reading(NamedTuple):
+    """One series and its value."""
+
+    metric: str
+    labels: Mapping[str, str]
+    value: float | Distribution
+
+
+def number(value: float) -> str:
+    """A sample value as both formats write it."""
+    if value == math.inf:
+        return "+Inf"
+    if value == -math.inf:
+        return "-Inf"
+    return "NaN" if math.isnan(value) else repr(float(value))
+
+
+def label_pairs(labels: Mapping[str, str]) -> str:
+    """`a="1",b="2"`, sorted by name, values escaped."""
+    return ",".join(f'{name}="{labels[name].translate(_ESCAPES)}"' for name in sorted(labels))
+
+
+def sample_lines(reading: Reading) -> str:
+    """The lines of one series, each ended by a newline."""
+    pairs = label_pairs(reading.labels)
+    value = reading.value
+    if not isinstance(value, Distribution):
+        series = f"{reading.metric}{{{pairs}}}" if pairs else reading.metric
+        return f"{series} {number(value)}\n"
+    lead = f"{reading.metric}_bucket{{{pairs}{',' if pairs else ''}le="
+    series = f"{{{pairs}}}" if pairs else ""
+    lines = []
+    seen = 0
+    for bound, count in zip((*value.bounds, math.inf), value.counts, strict=True):
+        seen += count
+        lines.append(f'{lead}"{number(bound)}"}} {seen}.0\n')
+    lines.append(f"{reading.metric}_sum{series} {number(value.total)}\n")
+    lines.append(f"{reading.metric}_count{series} {seen}.0\n")
+    return "".join(lines)
+
+
+@dataclass
+class _Published:
+    fragments: dict[str, bytes]
+    expires: float | None  # monotonic seconds; None: never
+
+
+class Board:
+    """What all owners have published, ready to be served.
+
+    `families` fixes the order of families and which exist: an undeclared metric raises KeyError at
+    once, in the owner's thread, so that nothing undeclared is ever served.
+    """
+
+    def __init__(self, families: Sequence[Family], clock: Clock) -> None:
+        self._families = {family.name: family for family in families}
+        self._headers = {form: {f.name: f.header(form) for f in families} for form in Format}
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._published: dict[str, _Published] = {}
+        self._version = 0
+        self._bodies: dict[tuple[Format, bool], tuple[int, bytes]] = {}
+
+    def publish(self, owner: str, readings: Iterable[Reading], ttl: float | None = None) -> None:
+        """Replace all that `owner` published. Gauges vanish `ttl` seconds from now; None: they stay."""
+        lasting: dict[str, list[str]] = {}
+        fading: dict[str, list[str]] = {}
+        for reading in readings:
+            gauge = self._families[reading.metric].kind is Kind.GAUGE
+            target = fading if gauge and ttl is not None else lasting
+            target.setdefault(reading.metric, []).append(sample_lines(reading))
+        expires = None if ttl is None else self._clock.monotonic() + ttl
+        with self._lock:
+            self._put(owner, lasting, None)
+            self._put(f"{owner} (gauges)", fading, expires)
+            self._version += 1
+
+    def _put(self, owner: str, lines: dict[str, list[str]], expires: float | None) -> None:
+        if not lines:
+            self._published.pop(owner, None)
+            return
+        fragments = {metric: "".join(series).encode() for metric, series in lines.items()}
+        self._published[owner] = _Published(fragments, expires)
+
+    def withdraw(self, owner: str) -> None:
+        """Remove all that `owner` published."""
+        with self._lock:
+            self._published.pop(owner, None)
+            self._published.pop(f"{owner} (gauges)", None)
+            self._version += 1
+
+    def body(self, form: Format, names: frozenset[str] = frozenset()) -> bytes:
+        """The whole exposition, or of the families that answer to `names` alone."""
+        with self._lock:
+            self._expire()
+            version = self._version
+            known = self._bodies.get((form, False))
+            if not names and known and known[0] == version:
+                return known[1]
+            body = self._join(form, names)
+            if not names:
+                self._bodies[form, False] = (version, body)
+            return body
+
+    def gzipped(self, form: Format, names: frozenset[str] = frozenset()) -> bytes:
+        """The same, compressed. Kept until something changes, for several scrapers of one moment."""
+        body = self.body(form, names)
+        if names:
+            return gzip.compress(body, compresslevel=1, mtime=0)
+        with self._lock:
+            known = self._bodies.get((form, True))
+            version = self._bodies[form, False][0]
+            if known and known[0] == version:
+                return known[1]
+        packed = gzip.compress(body, compresslevel=1, mtime=0)
+        with self._lock:
+            self._bodies[form, True] = (version, packed)
+        return packed
+
+    def _expire(self) -> None:
+        now = self._clock.monotonic()
+        stale = [o for o, p in self._published.items() if p.expires is not None and p.expires <= now]
+        for owner in stale:
+            del self._published[owner]
+        self._version += bool(stale)
+
+    def _join(self, form: Format, names: frozenset[str]) -> bytes:
+        pieces: dict[str, list[bytes]] = {}
+        for published in self._published.values():
+            for metric, fragment in published.fragments.items():
+                pieces.setdefault(metric, []).append(fragment)
+        parts: list[bytes] = []
+        headers = self._headers[form]
+        for name, family in self._families.items():
+            if name in pieces and (not names or family.answers_to(names)):
+                parts.append(headers[name])
+                parts.extend(pieces[name])
+        if form is Format.OPENMETRICS:
+            parts.append(b"# EOF\n")
+        return b"".join(parts)
+
+
+def negotiate(accept: str) -> Format:
+    """The format that an `Accept` header prefers; text 0.0.4 where it leaves the choice.
+
+    Rule: RFC 9110 quality values; OpenMetrics is offered as version 1.0.0 alone (Prometheus asks for it
+    by name first).
+    """
+    best = (0.0, Format.TEXT)
+    for item in accept.split(","):
+        media, *parameters = (part.strip() for part in item.split(";"))
+        options = dict(p.split("=", 1) for p in parameters if "=" in p)
+        try:
+            quality = float(options.get("q", "1"))
+        except ValueError:
+            continue
+        form = {
+            "application/openmetrics-text": Format.OPENMETRICS,
+            "text/plain": Format.TEXT,
+            "text/*": Format.TEXT,
+            "*/*": Format.TEXT,
+        }.get(media.lower())
+        wanted = options.get("version", "").strip('"')
+        if form is Format.OPENMETRICS and wanted not in ("", "1.0.0"):
+            continue
+        if form is not None and quality > best[0]:
+            best = (quality, form)
+    return best[1]
+
+
+class BoardEndpoint:
+    """`/metrics` of a board, as the web shell asks for it: a body and its content type."""
+
+    def __init__(self, board: Board) -> None:
+        self._board = board
+
+    def body(self, accept: str, names: tuple[str, ...]) -> tuple[bytes, str]:
+        """The exposition in the preferred format and its content type."""
+        form = negotiate(accept)
+        return self._board.body(form, frozenset(names)), form.value
+
+    def gzipped(self, accept: str, names: tuple[str, ...]) -> tuple[bytes, str]:
+        """The same, gzip-compressed."""
+        form = negotiate(accept)
+        return self._board.gzipped(form, frozenset(names)), form.value

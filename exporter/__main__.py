@@ -1,0 +1,99 @@
+"""The command `postwatch-exporter`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from chassis.settings import SettingsError
+from exporter.app import VERSION
+from exporter.commands.check import check
+from exporter.commands.metrics import metrics
+from exporter.commands.run import run
+from exporter.commands.sample import sample
+
+EXIT_SETTINGS = 2
+
+DESCRIPTION = """\
+Samples job queues on PostgreSQL and Redis into Prometheus metrics, read-only and within a budget.
+
+first steps:
+  postwatch-exporter check --config postwatch.yml             is the file right?
+  postwatch-exporter check --connect --config postwatch.yml   are tables, rights and indexes there?
+  postwatch-exporter sample --config postwatch.yml            what does it see, as a table
+  postwatch-exporter --config postwatch.yml                   run; then open http://127.0.0.1:9797/
+"""
+
+EXAMPLE = """\
+the smallest configuration:
+  queues:
+    - name: mail
+      kind: hybrid
+      postgres: ${MAIL_DATABASE_URL}
+      redis: redis://127.0.0.1:6379/0
+      schema: penguinmails
+
+exit codes: 0 done; 1 something could not be reached or listened on; 2 a mistake in the configuration
+or on the command line. SIGHUP, or a change of the file, reloads it; SIGTERM ends within 10 seconds.
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    config = argparse.ArgumentParser(add_help=False)
+    config.add_argument("--config", "-c", type=Path, metavar="FILE", required=True, help="the configuration, in YAML")
+    main = argparse.ArgumentParser(
+        prog="postwatch-exporter",
+        description=DESCRIPTION,
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    main.add_argument("--version", action="version", version=f"postwatch-exporter {VERSION}")
+    commands = main.add_subparsers(dest="command", metavar="COMMAND")
+    commands.add_parser("run", parents=[config], help="run the daemon; the default")
+    checking = commands.add_parser("check", parents=[config], help="verify the configuration")
+    checking.add_argument(
+        "--connect", action="store_true", help="also look at the sources: tables, columns, rights, indexes"
+    )
+    sampling = commands.add_parser("sample", parents=[config], help="sample once and show the queues")
+    sampling.add_argument("source", nargs="?", metavar="SOURCE", help="only this source; by default all")
+    sampling.add_argument(
+        "--format",
+        choices=("table", "prometheus"),
+        default="table",
+        help="a table for people, or the exposition",
+    )
+    commands.add_parser("metrics", help="list every metric with its meaning")
+    return main
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; answers the exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given and given[0].startswith(("--config", "-c")):
+        given.insert(0, "run")  # options alone mean the daemon
+    options = parser().parse_args(given or ["--help"])
+    try:
+        match options.command:
+            case "check":
+                return check(options.config, connect=options.connect)
+            case "sample":
+                return sample(options.config, options.source, options.format)
+            case "metrics":
+                return metrics()
+            case _:
+                return run(options.config)
+    except SettingsError as error:
+        for mistake in error.mistakes:
+            sys.stderr.write(f"{mistake}\n")
+        count = len(error.mistakes)
+        sys.stderr.write(f"postwatch-exporter: {count} mistake{'s' if count > 1 else ''} in {options.config}\n")
+        return EXIT_SETTINGS
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,202 @@
+"""Constructs the exporter from its settings and wires it: the one place where objects meet."""
+
+from __future__ import annotations
+
+import platform
+import sys
+import threading
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.process_collector import ProcessCollector
+from starlette.applications import Starlette
+
+from chassis.clock import Clock
+from chassis.exposition import Board, BoardEndpoint, Reading
+from chassis.lifecycle import ReloadState
+from chassis.log import get_logger
+from chassis.web import Ready, Server, build_app
+from exporter.catalogue import CATALOGUE
+from exporter.clients import postgres
+from exporter.clients import redis as redis_client
+from exporter.queues import KINDS
+from exporter.queues.base import QueueSource, SourceContext
+from exporter.queues.options import QueueOptions
+from exporter.sampling.budget import Budget
+from exporter.sampling.sampler import Sampler
+from exporter.sampling.scheduler import Sampling
+from exporter.settings import ExporterSettings
+from exporter.web import health, landing
+from exporter.web.health import Picture
+
+log = get_logger(__name__)
+
+VERSION = version("postwatch")
+HOUSEKEEPING = 5.0  # seconds between looks at our own process
+STATIC = "settings of "  # owners of what comes from the configuration
+
+
+class Watch:
+    """All sources of one configuration with their connections, budgets and samplers."""
+
+    def __init__(self, settings: ExporterSettings, board: Board, clock: Clock) -> None:
+        self._clock = clock
+        self._databases: dict[str, postgres.Database] = {}
+        self._stores: dict[str, redis_client.Store] = {}
+        self._ratios: dict[str, float] = {}
+        self.board = board
+        self.settings = settings
+        self.sources: tuple[QueueSource, ...] = tuple(self._source(o) for o in settings.queue_options())
+        samplers: list[Sampler] = [sampler for source in self.sources for sampler in source.samplers()]
+        budgets = {account: Budget(ratio) for account, ratio in self._ratios.items()}
+        self.sampling = Sampling(samplers, budgets, board, clock)
+
+    def _source(self, options: QueueOptions) -> QueueSource:
+        defaults = self.settings.defaults
+        kind = next(module for module in KINDS if isinstance(options, module.Options))
+        ratio = defaults.budget if options.budget is None else options.budget
+        timeout = options.timeout or defaults.timeout
+        account = postgres.identity(options.postgres)
+        database = self._databases.setdefault(account, postgres.Database(options.postgres, self._clock, timeout))
+        self._ratios[account] = min(ratio, self._ratios.get(account, ratio))
+        store, store_account = None, ""
+        if url := getattr(options, "redis", None):
+            store_account = redis_client.identity(url)
+            store = self._stores.setdefault(store_account, redis_client.Store(url, self._clock, timeout))
+            self._ratios[store_account] = min(ratio, self._ratios.get(store_account, ratio))
+        context = SourceContext(
+            name=options.name,
+            interval=options.interval or defaults.interval,
+            timeout=timeout,
+            stale_after=options.stale_after or defaults.stale_after,
+            max_queues=options.max_queues or defaults.max_queues,
+            buckets=options.buckets or defaults.buckets,
+            labels={**defaults.labels, **options.labels},
+            clock=self._clock,
+            database=database,
+            database_account=account,
+            store=store,
+            store_account=store_account,
+        )
+        source: QueueSource = kind.build(options, context)
+        return source
+
+    def publish_settings(self) -> None:
+        """Targets and thresholds, for the queues that exist now."""
+        for source in self.sources:
+            self.board.publish(f"{STATIC}{source.context.name}", source.settings())
+
+    def stop(self, timeout: float) -> None:
+        """Stop sampling and close all connections."""
+        self.sampling.stop(timeout)
+        for store in self._stores.values():
+            store.close()
+        for database in self._databases.values():
+            database.close()
+
+
+class App:
+    """The exporter as a daemon: serves at once, samples in the background, reloads as a whole or not at all."""
+
+    def __init__(
+        self,
+        settings: ExporterSettings,
+        load: Callable[[], ExporterSettings],
+        state: ReloadState,
+        clock: Clock,
+    ) -> None:
+        self._load = load
+        self._state = state
+        self._clock = clock
+        self._started = clock.monotonic()
+        self._board = Board([metric.family for metric in CATALOGUE], clock)
+        self._settings = settings
+        self._watch = Watch(settings, self._board, clock)
+        self._stopping = threading.Event()
+        self._housekeeper = threading.Thread(target=self._keep_house, name="housekeeping", daemon=True)
+        self._server = Server(self._web(settings), settings.web, log)
+
+    @property
+    def url(self) -> str:
+        """Where it answers, once started."""
+        return self._server.url
+
+    def start(self) -> None:
+        """Listen, then sample. Raises ListenFailed if the address is taken."""
+        # Scrapes are to be answered within milliseconds while many samplers work.
+        sys.setswitchinterval(0.0005)
+        self._publish_itself()
+        self._server.start()
+        self._watch.publish_settings()
+        self._watch.sampling.start()
+        self._housekeeper.start()
+        log.info("started", version=VERSION, url=self._server.url, sources=len(self._watch.sources))
+        if not self._watch.sources:
+            log.warning("nothing_to_watch", advice="name your queues under `queues` in the configuration")
+
+    def reload(self) -> None:
+        """Take over the configuration as it is now. Raises SettingsError, and then nothing has changed."""
+        settings = self._load()
+        if (settings.web.listen, settings.web.tls) != (self._settings.web.listen, self._settings.web.tls):
+            log.warning("restart_needed", what="web.listen and web.tls are taken over at a restart only")
+        if settings == self._settings:
+            return
+        board = Board([metric.family for metric in CATALOGUE], self._clock)
+        watch = Watch(settings, board, self._clock)
+        old, self._watch = self._watch, watch
+        self._settings, self._board = settings, board
+        self._server.replace(self._web(settings))
+        old.stop(2.0)
+        self._publish_itself()
+        watch.publish_settings()
+        watch.sampling.start()
+        log.info("reloaded", sources=len(watch.sources))
+
+    def stop(self, timeout: float) -> None:
+        """Answer what was asked, finish what is under way, close all."""
+        self._stopping.set()
+        self._server.stop(timeout / 2)
+        self._watch.stop(timeout / 2)
+        log.info("stopped")
+
+    def _web(self, settings: ExporterSettings) -> Starlette:
+        return build_app(
+            [landing.route(self._picture), *health.routes(self._picture)],
+            settings.web,
+            metrics=BoardEndpoint(self._board),
+            ready=self._ready,
+            logger=log,
+        )
+
+    def _picture(self) -> Picture:
+        watch = self._watch
+        return Picture(watch.sources, watch.sampling.outcomes, VERSION, self._started, self._clock)
+
+    def _ready(self) -> Ready:
+        outcomes = self._watch.sampling.outcomes.values()
+        waiting = sum(outcome.up is None for outcome in outcomes)
+        if waiting:
+            return Ready(False, f"{waiting} of {len(outcomes)} samplers have not run yet")
+        return Ready(True, "every sampler has run")
+
+    def _keep_house(self) -> None:
+        while not self._stopping.wait(HOUSEKEEPING):
+            self._publish_itself()
+            self._watch.publish_settings()
+
+    def _publish_itself(self) -> None:
+        readings = [
+            Reading("postwatch_build_info", {"version": VERSION, "python": platform.python_version()}, 1),
+            Reading("postwatch_config_last_reload_successful", {}, float(self._state.last_successful)),
+            Reading("postwatch_config_last_reload_timestamp_seconds", {}, self._state.last_timestamp),
+        ]
+        for family in ProcessCollector(registry=CollectorRegistry(auto_describe=False)).collect():
+            readings += [Reading(s.name, s.labels, s.value) for s in family.samples]
+        self._board.publish("itself", readings)
+
+
+def watched_files(path: Path) -> list[Path]:
+    """Files whose change is a reason to reload: the configuration. Secrets are read when they are used."""
+    return [path]

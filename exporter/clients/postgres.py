@@ -1,0 +1,253 @@
+"""A watched PostgreSQL database: two connections at most, read-only, bounded in time, measured.
+
+`quick` is for looks that must not wait, `exact` for counts that may take long. Nothing relies on the state
+of a session, so PgBouncer in transaction mode may stand between: settings are made inside each transaction,
+statements are never prepared.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, LiteralString
+
+import psycopg
+from psycopg import sql
+from psycopg.abc import Buffer
+from psycopg.adapt import Loader
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq import Format
+
+from chassis.clock import Clock
+from chassis.secrets import SecretUnavailable, SecretUrl
+from exporter.clients.failures import explain
+from exporter.clients.guard import Guard
+from exporter.model import Reason, SampleFailed
+from exporter.sampling.sampler import Run
+
+LANES = ("quick", "exact")
+LOCK_TIMEOUT = 0.5  # seconds; whoever migrates a table is not to find us in the queue behind them
+ROWS_A_FETCH = 20_000
+
+_INT8 = struct.Struct(">q")
+_EPOCH_2000 = 946_684_800.0
+_INFINITE = (1 << 63) - 1
+
+Parameters = Mapping[str, Any] | Sequence[Any] | None
+Query = LiteralString | sql.Composed | sql.SQL
+
+
+class EpochLoader(Loader):
+    """Times as epoch seconds: half the work of a datetime, and infinity is a number too."""
+
+    format = Format.BINARY
+
+    def load(self, data: Buffer) -> float:
+        """Microseconds since 2000 on the wire (PostgreSQL, timestamptz_send)."""
+        (microseconds,) = _INT8.unpack(data)
+        if abs(microseconds) >= _INFINITE:
+            return math.copysign(math.inf, microseconds)
+        return float(microseconds * 1e-6 + _EPOCH_2000)
+
+
+class Transaction:
+    """A read-only transaction under way: what it runs is timed and charged to the run."""
+
+    def __init__(self, connection: psycopg.Connection[Any], run: Run, clock: Clock, guard: Guard) -> None:
+        self._connection = connection
+        self._run = run
+        self._clock = clock
+        self._guard = guard
+        self.before: tuple[Any, ...] = ()  # the row of the query that ran before the snapshot was taken
+
+    def rows(self, query: Query, parameters: Parameters = None) -> list[tuple[Any, ...]]:
+        """All rows, in binary form where types have one."""
+        cursor = self._connection.cursor(binary=True)
+        self._timed(cursor, query, parameters)
+        return cursor.fetchall()
+
+    def row(self, query: Query, parameters: Parameters = None) -> tuple[Any, ...]:
+        """The first row of a query that always has one."""
+        return self.rows(query, parameters)[0]
+
+    def within(self, seconds: float, query: Query, parameters: Parameters = None) -> list[tuple[Any, ...]] | None:
+        """All rows, or None if they took longer than `seconds`; the transaction goes on either way."""
+        limit = sql.SQL("savepoint attempt; set local statement_timeout = {}").format(
+            sql.Literal(f"{int(seconds * 1000)}ms")
+        )
+        self._connection.execute(limit)
+        try:
+            rows = self.rows(query, parameters)
+        except psycopg.errors.QueryCanceled:
+            rows = None
+        self._connection.execute("rollback to savepoint attempt")
+        return rows
+
+    def stream(self, query: Query, parameters: Parameters = None) -> Iterator[list[tuple[Any, ...]]]:
+        """Rows in portions, so that a million of them never stand in memory together.
+
+        Each portion renews the time limit: what makes progress is not given up.
+        """
+        cursor = self._connection.cursor(binary=True)
+        portions = sql.SQL("fetch forward {} from postwatch").format(sql.Literal(ROWS_A_FETCH))
+        declare = sql.SQL("declare postwatch no scroll cursor for ")
+        body = query if isinstance(query, sql.Composable) else sql.SQL(query)
+        self._timed(cursor, declare + body, parameters)
+        while True:
+            self._timed(cursor, portions, None)
+            rows = cursor.fetchall()
+            if rows:
+                yield rows
+            if len(rows) < ROWS_A_FETCH:
+                break
+            self._guard.renew()
+        self._timed(cursor, "close postwatch", None)
+
+    def _timed(self, cursor: psycopg.Cursor[Any], query: Query, parameters: Parameters) -> None:
+        began = self._clock.monotonic()
+        try:
+            cursor.execute(query, parameters)
+        finally:
+            self._run.spent(self._clock.monotonic() - began)
+
+
+class _Lane:
+    """One connection and whoever uses it now."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.connection: psycopg.Connection[Any] | None = None
+
+    def close(self) -> None:
+        if self.connection is not None:
+            self.connection.close()
+            self.connection = None
+
+
+class Database:
+    """Access to one database. Thread-safe; connects when first needed and again after a failure."""
+
+    def __init__(self, url: SecretUrl, clock: Clock, connect_timeout: float = 3.0) -> None:
+        self._url = url
+        self._clock = clock
+        self._connect_timeout = connect_timeout
+        self._lanes = {name: _Lane() for name in LANES}
+
+    @property
+    def safe_url(self) -> str:
+        """The address without its password."""
+        try:
+            return self._url.safe
+        except SecretUnavailable as error:
+            return str(error.path)
+
+    @contextmanager
+    def transaction(
+        self, run: Run, lane: str = "quick", *, avoid: Sequence[str] = (), before: LiteralString = ""
+    ) -> Iterator[Transaction]:
+        """A REPEATABLE READ, READ ONLY transaction: all that it runs sees one snapshot.
+
+        `avoid` names planner methods to switch off, e.g. `seqscan`. `before` is a query of one row that is
+        run before the snapshot is taken. Raises SampleFailed for whatever goes wrong on the way to the
+        database or in it; the connection is then closed, since it may be in any state.
+        """
+        place = self._lanes[lane]
+        if not place.lock.acquire(timeout=max(run.left, 0.001)):
+            raise SampleFailed(Reason.TIMEOUT, "the connection was busy with another sampler all the time")
+        try:
+            with self._guarded(place, run) as (connection, guard):
+                transaction = Transaction(connection, run, self._clock, guard)
+                if before:
+                    transaction.before = transaction.row(before)
+                began = self._clock.monotonic()
+                connection.execute(self._begin(run, avoid))
+                run.spent(self._clock.monotonic() - began)
+                yield transaction
+                connection.execute("commit")
+        finally:
+            place.lock.release()
+
+    @contextmanager
+    def _guarded(self, place: _Lane, run: Run) -> Iterator[tuple[psycopg.Connection[Any], Guard]]:
+        try:
+            connection = place.connection
+            if connection is None or connection.closed:
+                connection = place.connection = self._connect(run)
+            with Guard(connection, max(run.left, 0.05)) as guard:
+                try:
+                    yield connection, guard
+                except psycopg.Error as error:
+                    if guard.fired:
+                        raise SampleFailed(
+                            Reason.TIMEOUT, f"no answer within {run.limit:g} s; the connection was given up"
+                        ) from error
+                    raise
+        except psycopg.Error as error:
+            place.close()
+            raise explain(error, self.safe_url) from error
+        except BaseException:
+            # The block may have left a transaction open, or a half-read answer.
+            place.close()
+            raise
+
+    def _begin(self, run: Run, avoid: Sequence[str]) -> sql.Composed:
+        settings = {
+            # The server's own limit comes first, so that it can say so; the guard is for a server that cannot.
+            "statement_timeout": f"{max(int(run.left * 900), 50)}ms",
+            "lock_timeout": f"{int(LOCK_TIMEOUT * 1000)}ms",
+            "idle_in_transaction_session_timeout": f"{max(int(run.limit * 2000), 10_000)}ms",
+            "cursor_tuple_fraction": "1.0",  # we read our cursors to their end
+            "jit": "off",  # compiling costs more than any of our queries
+            "max_parallel_workers_per_gather": "0",  # our share is one core, however idle the others look
+            **{f"enable_{method}": "off" for method in avoid},
+        }
+        statements: list[sql.Composable] = [sql.SQL("begin isolation level repeatable read read only")]
+        statements += [
+            sql.SQL("set local {} = {}").format(sql.Identifier(name), sql.Literal(value))
+            for name, value in settings.items()
+        ]
+        return sql.SQL("; ").join(statements)
+
+    def _connect(self, run: Run) -> psycopg.Connection[Any]:
+        try:
+            given = conninfo_to_dict(self._url.reveal())
+        except SecretUnavailable as error:
+            raise SampleFailed(Reason.AUTH, str(error)) from error
+        limit = max(2, round(min(self._connect_timeout, run.left or self._connect_timeout)))
+        defaults: dict[str, Any] = {
+            "application_name": "postwatch",
+            "connect_timeout": limit,
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 20_000,  # ms that sent data may stay unacknowledged
+        }
+        began = self._clock.monotonic()
+        try:
+            connection = psycopg.connect(
+                make_conninfo(**{**defaults, **given}), autocommit=True, prepare_threshold=None
+            )
+            connection.adapters.register_loader("timestamptz", EpochLoader)
+            return connection
+        finally:
+            # A connection is work for the server too.
+            run.spent(min(self._clock.monotonic() - began, 0.05))
+
+    def close(self) -> None:
+        """Close both connections, once whoever uses them has finished."""
+        for lane in self._lanes.values():
+            with lane.lock:
+                lane.close()
+
+
+def identity(url: SecretUrl) -> str:
+    """What makes two URLs the same database, for its budget: host, port and name, without credentials."""
+    try:
+        given = conninfo_to_dict(url.reveal())
+    except (SecretUnavailable, psycopg.Error):
+        return url.safe
+    name = given.get("dbname") or given.get("user") or ""
+    return f"postgresql {given.get('host') or given.get('hostaddr') or 'local'}:{given.get('port') or 5432}/{name}"

@@ -1,0 +1,232 @@
+"""A watched Redis: standalone, Sentinel or Cluster, by the scheme of its URL; pipelined, within time limits.
+
+`redis://` and `rediss://` as redis-py reads them, `unix://`, and with the same for TLS
+`redis+sentinel://[user:password@]host:26379,host2:26379/SERVICE[/DB]` and
+`redis+cluster://[user:password@]host:6379,host2:6379` (`rediss+sentinel`, `rediss+cluster`).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import redis
+from redis import exceptions
+from redis.backoff import NoBackoff
+from redis.cluster import ClusterNode, RedisCluster
+from redis.retry import Retry
+from redis.sentinel import MasterNotFoundError, Sentinel
+
+from chassis.clock import Clock
+from chassis.secrets import SecretUnavailable, SecretUrl
+from exporter.model import Reason, SampleFailed
+from exporter.sampling.sampler import Run
+
+Client = Any  # redis.Redis and RedisCluster share the commands that we use, but no base class
+Command = tuple[Any, ...]
+
+DEFAULT_PORT = 6379
+SENTINEL_PORT = 26379
+COMMANDS_A_PIPELINE = 1_000
+
+
+class Store:
+    """Access to one Redis. Thread-safe (redis-py's pool is); connects when first needed.
+
+    Never KEYS, nothing blocking; what a list of unknown length costs is for the caller to bound.
+    """
+
+    def __init__(self, url: SecretUrl, clock: Clock, timeout: float = 3.0) -> None:
+        self._url = url
+        self._clock = clock
+        self._timeout = timeout
+        self._lock = threading.Lock()
+        self._client: Client | None = None
+
+    @property
+    def safe_url(self) -> str:
+        """The address without its password."""
+        try:
+            return self._url.safe
+        except SecretUnavailable as error:
+            return str(error.path)
+
+    def ask(self, run: Run, commands: Iterable[Command]) -> list[Any]:
+        """Answers in order; an answer may be a `redis.ResponseError` (a key of another type, a missing right).
+
+        Raises SampleFailed when there is no conversation at all.
+        """
+        answers: list[Any] = []
+        batch: list[Command] = []
+        for command in commands:
+            batch.append(command)
+            if len(batch) == COMMANDS_A_PIPELINE:
+                answers += self._round(run, batch)
+                batch = []
+        if batch:
+            answers += self._round(run, batch)
+        return answers
+
+    def one(self, run: Run, *command: Any) -> Any:
+        """The answer to one command; raises SampleFailed for an error answer too."""
+        (answer,) = self.ask(run, [command])
+        if isinstance(answer, exceptions.RedisError):
+            raise _explain(answer, self.safe_url)
+        return answer
+
+    def info(self, run: Run) -> dict[str, int]:
+        """Whole numbers of INFO, of a cluster's nodes added up; empty if the user may not ask for it."""
+        with self._talking(run) as client:
+            try:
+                answer = client.info()
+            except exceptions.NoPermissionError:
+                return {}
+        nodes = [answer] if "redis_version" in answer else list(answer.values())
+        totals: dict[str, int] = {}
+        for node in nodes:
+            for name, value in node.items():
+                if isinstance(value, int):
+                    totals[name] = totals.get(name, 0) + value
+        return totals
+
+    def _round(self, run: Run, batch: list[Command]) -> list[Any]:
+        if run.left <= 0:
+            raise SampleFailed(Reason.TIMEOUT, f"{self.safe_url}: not done within {run.limit:g} s")
+        with self._talking(run) as client:
+            pipeline = client.pipeline(transaction=False)
+            for command in batch:
+                pipeline.execute_command(*command)
+            answers: list[Any] = pipeline.execute(raise_on_error=False)
+        for answer in answers:
+            # Said instead of an answer to each command; no use goes on.
+            if isinstance(answer, exceptions.ConnectionError | exceptions.TimeoutError | exceptions.BusyLoadingError):
+                raise _explain(answer, self.safe_url)
+        return answers
+
+    @contextmanager
+    def _talking(self, run: Run) -> Iterator[Client]:
+        began = self._clock.monotonic()
+        try:
+            with self._lock:
+                if self._client is None:
+                    self._client = connect(self._url.reveal(), self._timeout)
+            yield self._client
+        except SecretUnavailable as error:
+            raise SampleFailed(Reason.AUTH, str(error)) from error
+        except (exceptions.RedisError, OSError, ValueError) as error:
+            self.close()
+            raise _explain(error, self.safe_url) from error
+        finally:
+            run.spent(self._clock.monotonic() - began)
+
+    def close(self) -> None:
+        """Close the connections; the next use opens new ones, with the secret as it is then."""
+        with self._lock:
+            client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+
+def connect(url: str, timeout: float) -> Client:
+    """A client for `url`; answers are bytes. Raises ValueError for a URL that is none."""
+    common: dict[str, Any] = {
+        "socket_timeout": timeout,
+        "socket_connect_timeout": timeout,
+        "socket_keepalive": True,
+        "retry": Retry(NoBackoff(), 0),  # the sampler's own interval is the retry
+        "client_name": "postwatch",
+    }
+    scheme, _, _ = url.partition("://")
+    base, plus, kind = scheme.partition("+")
+    if not plus:
+        return redis.Redis.from_url(url, **common)
+    parts = urlsplit(f"{base}://{url.partition('://')[2]}")
+    credentials, _, hosts = parts.netloc.rpartition("@")
+    user, _, password = credentials.partition(":")
+    if user:
+        common["username"] = unquote(user)
+    if password:
+        common["password"] = unquote(password)
+    if base == "rediss":
+        common["ssl"] = True
+    common |= dict(parse_qsl(parts.query))
+    if kind == "cluster":
+        nodes = [_cluster_node(host, port) for host, port in _addresses(hosts, DEFAULT_PORT)]
+        common.pop("retry")
+        return RedisCluster(startup_nodes=nodes, cluster_error_retry_attempts=1, **common)
+    if kind == "sentinel":
+        service, _, database = parts.path.strip("/").partition("/")
+        if not service:
+            raise ValueError("a Sentinel URL names its service: redis+sentinel://host:26379/SERVICE")
+        tls = {key: value for key, value in common.items() if key.startswith("ssl")}
+        watchers: Any = _sentinel(
+            _addresses(hosts, SENTINEL_PORT),
+            sentinel_kwargs={"socket_timeout": timeout, "socket_connect_timeout": timeout, **tls},
+        )
+        return watchers.master_for(service, db=int(database or 0), **common)
+    raise ValueError(f"unknown scheme {scheme!r}; allowed: redis, rediss, unix, redis+sentinel, redis+cluster")
+
+
+# redis-py leaves these constructors untyped.
+_cluster_node: Any = ClusterNode
+_sentinel: Any = Sentinel
+
+
+def _addresses(hosts: str, default: int) -> list[tuple[str, int]]:
+    pairs = (urlsplit(f"//{host}") for host in hosts.split(",") if host)
+    return [(pair.hostname or "", pair.port or default) for pair in pairs]
+
+
+def _explain(error: Exception, address: str) -> SampleFailed:
+    text = " ".join(str(error).split()) or type(error).__name__
+    reason, advice = Reason.PROTOCOL, ""
+    match error:
+        case exceptions.AuthenticationError():
+            reason, advice = Reason.AUTH, "check the user and the password in the URL"
+        case exceptions.NoPermissionError():
+            reason, advice = Reason.PERMISSION, "allow the user this command and these keys (ACL SETUSER)"
+        case exceptions.BusyLoadingError():
+            reason, advice = Reason.REFUSED, "the server is loading its data"
+        case exceptions.MaxConnectionsError():
+            reason, advice = Reason.OVERLOADED, "the server has no connection left"
+        case exceptions.TimeoutError() | TimeoutError():
+            reason, advice = Reason.TIMEOUT, "the server does not answer"
+        case MasterNotFoundError():
+            reason, advice = (
+                Reason.RESOLVE,
+                "check the service's name, and that the Sentinels agree on a master",
+            )
+        case exceptions.ConnectionError() | OSError():
+            lower = text.lower()
+            if "max number of clients" in lower:
+                reason, advice = Reason.OVERLOADED, "the server has no connection left"
+            elif "ssl" in lower or "certificate" in lower:
+                reason, advice = Reason.TLS, "check the scheme (rediss://) and the certificates in the URL"
+            elif "name or service" in lower or "resolution" in lower or "no address" in lower:
+                reason, advice = Reason.RESOLVE, "check the host in the URL"
+            elif "timed out" in lower:
+                reason, advice = Reason.TIMEOUT, "the server does not answer"
+            else:
+                reason, advice = Reason.REFUSED, "check the address, and that the server runs"
+        case ValueError():
+            reason, advice = Reason.MISMATCH, "check the URL"
+        case exceptions.ResponseError():
+            if text.startswith("NOAUTH"):
+                reason, advice = Reason.AUTH, "give a password in the URL"
+            elif text.startswith("NOPERM"):
+                reason, advice = Reason.PERMISSION, "allow the user this command and these keys (ACL SETUSER)"
+            elif text.startswith("WRONGTYPE"):
+                reason, advice = Reason.MISMATCH, "a key has another type than the layout says"
+    return SampleFailed(reason, f"{address}: {text}", advice)
+
+
+def identity(url: SecretUrl) -> str:
+    """What makes two URLs the same Redis, for its budget: everything but credentials and parameters."""
+    try:
+        parts = urlsplit(url.reveal())
+    except SecretUnavailable:
+        return repr(url)
+    return f"{parts.scheme} {parts.netloc.rpartition('@')[2]}{parts.path}"

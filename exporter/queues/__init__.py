@@ -1,0 +1,8 @@
+"""Queue systems: one module each, and one line here.
+
+A kind is a module with `KIND`, `Options` (its settings) and `build(options, context) -> QueueSource`.
+"""
+
+from exporter.queues import hybrid
+
+KINDS = (hybrid,)

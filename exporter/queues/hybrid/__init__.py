@@ -1,0 +1,140 @@
+"""The hybrid queue: PostgreSQL for durability, Redis for speed; two known layouts, and any mapping."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from chassis.exposition import Reading
+from chassis.secrets import SecretUrl
+from chassis.settings import Settings
+from chassis.units import duration, ratio
+from exporter.jobs.ledger import Targets
+from exporter.model import QueueKey, Remark
+from exporter.queues.base import QueueRow, SourceContext, Work, target_readings
+from exporter.queues.hybrid.checks import examine
+from exporter.queues.hybrid.drift import Drift, DriftOptions
+from exporter.queues.hybrid.layout import Layout
+from exporter.queues.hybrid.lists import QuickRedis
+from exporter.queues.hybrid.samplers import Changes, Counts, Failed
+from exporter.queues.hybrid.source import Watched
+from exporter.queues.hybrid.workers import Crew
+from exporter.queues.options import QueueOptions
+from exporter.sampling.sampler import Run, Sampler
+
+KIND = "hybrid"
+EXACT_TIMEOUT = 30.0  # seconds; a count of millions takes longer than a quick look may
+
+
+class WorkerOptions(Settings):
+    """Workers and when they count as sick."""
+
+    expected: int | None = Field(None, ge=0, description="Workers that should be there.")
+    dead_after: Annotated[float, duration(min=1)] = Field(60.0, description="Without a heartbeat for it: dead.")
+    forget_after: Annotated[float, duration(min=1)] = Field(900.0, description="Gone for it: series end.")
+    error_limit: Annotated[float, ratio()] = Field(0.05, description="Failed ÷ ended; from there on not healthy.")
+
+
+class Options(QueueOptions):
+    """A hybrid queue."""
+
+    kind: Literal["hybrid"]
+    redis: SecretUrl | None = Field(
+        None, description="redis://, rediss://, redis+sentinel://HOST:26379/SERVICE or redis+cluster://HOST."
+    )
+    layout: Layout = Field(
+        default_factory=Layout,
+        alias="schema",
+        description="`penguinmails`, `basic`, or a mapping over one of them.",
+    )
+    drift: DriftOptions = Field(default_factory=DriftOptions, description="Comparison of PostgreSQL with Redis.")
+    workers: WorkerOptions = Field(default_factory=WorkerOptions, description="Workers.")
+
+
+class HybridQueue:
+    """One source of this kind."""
+
+    kind = KIND
+
+    def __init__(self, options: Options, context: SourceContext) -> None:
+        self.context = context
+        self.targets = Targets(options.named_targets(), options.other_target())
+        workers = options.workers
+        crew = Crew(workers.dead_after, workers.forget_after, workers.error_limit)
+        self._watched = Watched(context, options.layout, self.targets, crew)
+        self._options = options
+        self.health = self._watched.health
+
+    def samplers(self) -> list[Sampler]:
+        """As `QueueSource.samplers`."""
+        context, options = self.context, self._options
+        watched = self._watched
+        changes = Changes(watched)
+        database, store = context.database_account, context.store_account
+        exact = max(context.timeout, EXACT_TIMEOUT)
+        works = [
+            ("changes", context.interval, context.timeout, database, changes.sample),
+            ("counts", context.interval, exact, database, Counts(watched, changes).sample),
+            ("failed", options.failed.interval, exact, database, Failed(watched).sample),
+        ]
+        if context.store is not None:
+            quick = QuickRedis(watched, context.store, options.workers.expected)
+            drift = Drift(watched, context.store, options.drift)
+            works += [
+                ("workers", context.interval, context.timeout, store, quick.sample),
+                ("drift", options.drift.interval, exact, database, drift.sample),
+            ]
+        return [
+            Work(kind, context.name, interval, timeout, context.stale_after, account, context.labels, work)
+            for kind, interval, timeout, account, work in works
+        ]
+
+    def settings(self) -> Iterator[Reading]:
+        """As `QueueSource.settings`."""
+        with self._watched.lock:
+            present = self._watched.present()
+        return target_readings(self.targets, present, self.context.all_labels)
+
+    def queues(self) -> list[QueueRow]:
+        """As `QueueSource.queues`."""
+        watched = self._watched
+        with watched.lock:
+            split = watched.book.split(watched.database_now)
+            counted = watched.book.counted_at is not None
+            paused = {
+                QueueKey(r.labels["queue"], r.labels["priority"]): bool(r.value)
+                for r in watched.paused_readings(watched.present())
+            }
+            rows = [
+                QueueRow(
+                    key,
+                    waiting=split.get(key, (0, 0, 0))[1] if counted else None,
+                    scheduled=split.get(key, (0, 0, 0))[0] if counted else None,
+                    active=split.get(key, (0, 0, 0))[2] if counted else None,
+                    failed=watched.failed.get(key, 0) if watched.failed is not None else None,
+                    oldest_waiting=watched.book.oldest_waiting(key),
+                    paused=paused.get(key),
+                    redis_length=watched.redis_lengths.get(key),
+                )
+                for key in watched.present()
+            ]
+        return sorted(rows, key=lambda row: (-(row.waiting or 0), row.key))
+
+    def check(self, run: Run) -> list[Remark]:
+        """As `QueueSource.check`."""
+        return examine(self._watched, run)
+
+    def absent(self) -> frozenset[str]:
+        """As `QueueSource.absent`."""
+        with self._watched.lock:
+            return self._watched.ledger.absent
+
+
+def build(options: Options, context: SourceContext) -> HybridQueue:
+    """A source of this kind."""
+    return HybridQueue(options, context)
+
+
+__all__ = ["KIND", "Options", "build"]

@@ -1,0 +1,149 @@
+"""`check --connect` for a hybrid queue: rights, tables, columns, indexes, and what is missing without them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from psycopg import sql
+
+from exporter.clients.postgres import Transaction
+from exporter.jobs.transactions import ACTIVITY, read_activity
+from exporter.model import Remark, SampleFailed
+from exporter.queues.hybrid.capabilities import absent_metrics
+from exporter.queues.hybrid.lists import ACTIVE_WORKERS, DEAD_LETTERS
+from exporter.queues.hybrid.source import Watched
+from exporter.queues.hybrid.tables import Table, Tables, read_table, read_tables
+from exporter.sampling.sampler import Run
+
+REDIS_COMMANDS: tuple[tuple[Any, ...], ...] = (
+    ("TYPE", ACTIVE_WORKERS),
+    ("LLEN", DEAD_LETTERS),
+    ("PTTL", DEAD_LETTERS),
+    ("LINDEX", DEAD_LETTERS, -1),
+    ("LRANGE", DEAD_LETTERS, 0, 0),
+    ("EXISTS", "job:0"),
+    ("HGET", "job:0", "status"),
+    ("HGETALL", "worker:0"),
+    ("GET", "worker:0:last_heartbeat"),
+)
+
+
+def examine(watched: Watched, run: Run) -> list[Remark]:
+    """All that a user should know of a source before relying on it."""
+    remarks = list(_postgres(watched, run))
+    if watched.context.store is not None:
+        remarks += _redis(watched, run)
+    return remarks
+
+
+def _postgres(watched: Watched, run: Run) -> Iterator[Remark]:
+    name = watched.context.name
+    try:
+        with watched.context.database.transaction(run, "exact", avoid=("seqscan",), before=ACTIVITY) as tx:
+            (role,) = tx.row("select quote_ident(current_user)")
+            yield from _server(name, role, tx)
+            layout = watched.layout
+            table = read_table(tx, layout.jobs.table)
+            if table is not None and table.unreadable:
+                yield _no_right(name, role, table)
+                return
+            tables = read_tables(tx, layout)
+            yield from _optional_tables(name, role, tables)
+            absent = absent_metrics(tables, has_redis=watched.context.store is not None)
+            for why in dict.fromkeys(absent.values()):
+                missing = ", ".join(metric for metric, reason in absent.items() if reason == why)
+                yield Remark(name, f"{why}; these metrics will be missing: {missing}")
+            yield from _index(name, tx, tables)
+            yield from _states(name, tx, tables)
+    except SampleFailed as failure:
+        yield Remark(name, failure.message, failure.advice, fatal=True)
+
+
+def _server(name: str, role: str, tx: Transaction) -> Iterator[Remark]:
+    activity = read_activity(tx.before)
+    if not activity.sees_all:
+        yield Remark(
+            name,
+            "the role does not see other sessions, so that jobs whose transactions stay open for long may be missed",
+            f"grant pg_monitor to {role};",
+        )
+    if activity.in_recovery:
+        yield Remark(name, "this is a standby: what it shows is as late as its replay")
+
+
+def _no_right(name: str, role: str, table: Table, *, fatal: bool = True) -> Remark:
+    return Remark(
+        name,
+        f"the role may not read {table.name}",
+        f"grant select on {table.name} to {role};",
+        fatal=fatal,
+    )
+
+
+def _optional_tables(name: str, role: str, tables: Tables) -> Iterator[Remark]:
+    layout = tables.layout
+    for spec, table in ((layout.queues, tables.queues), (layout.logs, tables.logs)):
+        if spec is not None and table is None:
+            yield Remark(
+                name,
+                f"there is no table {spec.table}",
+                "nothing to do if you have none; null in `schema` says so",
+            )
+        elif table is not None and table.unreadable:
+            yield _no_right(name, role, table)
+
+
+def _index(name: str, tx: Transaction, tables: Tables) -> Iterator[Remark]:
+    if tables.reads_logs or not tables.follows_changes:
+        return
+    plan = tx.row(sql.SQL("explain (format json) ") + tables.query("changes"), {"low": 4e9, "high": float("inf")})[0]
+    if any(node["Node Type"] == "Seq Scan" for node in _nodes(plan[0]["Plan"])):
+        spec = tables.layout.jobs
+        yield Remark(
+            name,
+            f"no index finds what changed in {spec.table}: each look reads the whole table, so that depth and counters"
+            " are as old as the budget makes them",
+            f"ask the table's owner for: create index concurrently on {spec.table} ({spec.status}, {spec.changed});",
+        )
+
+
+def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for child in plan.get("Plans", []):
+        yield from _nodes(child)
+
+
+def _states(name: str, tx: Transaction, tables: Tables) -> Iterator[Remark]:
+    """States that the planner's statistics know of and the layout does not."""
+    rows = tx.rows(
+        "select most_common_vals::text::text[] from pg_stats s join pg_class c on c.relname = s.tablename"
+        " join pg_namespace n on n.oid = c.relnamespace and n.nspname = s.schemaname"
+        " where c.oid = %(oid)s::oid and s.attname = %(column)s",
+        {"oid": tables.jobs.oid, "column": tables.layout.jobs.status},
+    )
+    for (values,) in rows:
+        unknown = sorted(v for v in values or [] if tables.layout.states.meaning(v) is None)
+        if unknown:
+            shown = ", ".join(repr(value) for value in unknown)
+            yield Remark(name, f"jobs in these states are not counted: {shown}", "map them under `schema.states`")
+
+
+def _redis(watched: Watched, run: Run) -> Iterator[Remark]:
+    store, name = watched.context.store, watched.context.name
+    if store is None:
+        return
+    try:
+        answers = store.ask(run, REDIS_COMMANDS)
+    except SampleFailed as failure:
+        yield Remark(name, failure.message, failure.advice, fatal=True)
+        return
+    for command, answer in zip(REDIS_COMMANDS, answers, strict=True):
+        if isinstance(answer, Exception) and "NOPERM" in f"{type(answer).__name__} {answer}".upper().replace(
+            "NOPERMISSIONERROR", "NOPERM"
+        ):
+            yield Remark(
+                name,
+                f"the Redis user may not run {command[0]} on {command[1]}",
+                "ACL SETUSER … +@read +info +ping ~*",
+            )

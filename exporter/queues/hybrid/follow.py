@@ -1,0 +1,221 @@
+"""Two ways to follow what happens to jobs: by the time a row was changed, or by identities that only grow."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+from psycopg import sql
+
+from exporter.clients.postgres import Transaction
+from exporter.jobs.horizon import Plan, Stretch
+from exporter.jobs.journal import Change, Journal
+from exporter.jobs.seen import Seen
+from exporter.queues.hybrid.naming import Namer
+from exporter.queues.hybrid.tables import Tables
+
+REREAD_ROWS = 20_000  # of old stretches in one look, so that the present is never late for them
+PORTION_ROWS = 40_000  # more than that is read in portions
+FIRST_IDENTITIES = 20_000  # newest rows that are remembered as history at the start
+OPEN_ATTEMPTS = 5_000  # attempts under way whose rows are looked at again
+
+
+class Follower(Protocol):
+    """Reads what changed since the last look."""
+
+    def read(self, tx: Transaction, plan: Plan, journal: Journal) -> tuple[Stretch, ...]:
+        """Enter all changes of the plan into the journal; answers which stretches are left for the next look."""
+
+
+class ByTime:
+    """By the column that tells when a row was changed: every state of a job is met in its own row."""
+
+    def __init__(self, tables: Tables, namer: Namer) -> None:
+        self._tables = tables
+        self._namer = namer
+        self._meanings = {value: str(meaning) for meaning, values in tables.layout.states for value in values}
+        self._rate = 10.0  # rows a second, as last seen
+
+    def read(self, tx: Transaction, plan: Plan, journal: Journal) -> tuple[Stretch, ...]:
+        """As `Follower.read`."""
+        older: sql.Composable = sql.SQL("")
+        if plan.xid_floor is not None and self._tables.jobs.kind in "rp":
+            older = sql.SQL("and age(xmin) <= age({}::text::xid)").format(sql.Literal(str(plan.xid_floor % 2**32)))
+        query = self._tables.query("changes", older=older)
+        unread = deque(plan.rereads)
+        read = 0
+        while unread and (read < REREAD_ROWS or plan.stepped):
+            stretch = unread.popleft()
+            # A slice that holds about half of what one look may read.
+            high = min(stretch.high, stretch.low + max(1.0, REREAD_ROWS / 2 / self._rate))
+            journal.marking(mark=stretch.mark)
+            read += 1 + self._enter(tx, query, Stretch(stretch.low, high), journal)
+            if high < stretch.high:
+                unread.appendleft(Stretch(high, stretch.high, stretch.mark))
+        journal.marking(mark=plan.first)
+        seconds = max(plan.next.moment.now - plan.window.low, 1.0)
+        rows = self._enter(tx, query, plan.window, journal, expected=self._rate * seconds)
+        self._rate = max(rows / seconds, 1.0)
+        return tuple(unread)
+
+    def _enter(
+        self, tx: Transaction, query: sql.Composed, stretch: Stretch, journal: Journal, expected: float = 0.0
+    ) -> int:
+        bounds = {"low": stretch.low, "high": stretch.high}
+        large = expected > PORTION_ROWS
+        count = 0
+        for rows in tx.stream(query, bounds) if large else [tx.rows(query, bounds)]:
+            count += len(rows)
+            for change in self._changes(rows):
+                journal.enter(change)
+        return count
+
+    def _changes(self, rows: list[tuple[Any, ...]]) -> Iterator[Change]:
+        meanings, name = self._meanings, self._namer.by_number
+        for (
+            job,
+            queue,
+            priority,
+            status,
+            attempts,
+            created,
+            run_at,
+            started,
+            ended,
+            changed,
+            worker,
+            error,
+        ) in rows:
+            if queue is None:
+                continue
+            yield Change(
+                job,
+                name(queue, priority),
+                meanings[status],
+                attempts,
+                created,
+                run_at,
+                started,
+                ended,
+                changed,
+                worker,
+                error,
+            )
+
+
+class _Identities:
+    """One table whose identity only grows: which of them may hold rows that were not seen."""
+
+    def __init__(self) -> None:
+        self._newest: deque[tuple[float, int]] = deque()  # (time of a look, largest identity it saw)
+        self._seen = Seen(width=50_000)
+
+    def begin(self, newest: int) -> None:
+        """The first look: what is there is history."""
+        self._newest.append((float("-inf"), max(newest - FIRST_IDENTITIES, 0)))
+
+    def before(self, time: float) -> int:
+        """An identity such that what was not visible after `time` has a larger one."""
+        found = self._newest[0][1]
+        for at, newest in self._newest:
+            if at > time:
+                break
+            found = newest
+        return found
+
+    def is_new(self, identity: int) -> bool:
+        """Whether it is met for the first time."""
+        return self._seen.add(identity, identity)
+
+    def looked(self, now: float, newest: int, reach: float) -> None:
+        """Note how far the look came; what is older than `reach` is needed no more."""
+        self._newest.append((now, max(newest, self._newest[-1][1])))
+        while len(self._newest) > 1 and self._newest[1][0] < reach:
+            self._newest.popleft()
+        self._seen.forget_before(self._newest[0][1])
+
+
+class ByIdentity:
+    """By the log of attempts and the jobs' own numbers: only new rows are read, whatever the tables hold."""
+
+    def __init__(self, tables: Tables, namer: Namer) -> None:
+        self._tables = tables
+        self._namer = namer
+        self._jobs = _Identities()
+        self._logs = _Identities()
+        self._begun = False
+        self._newest_job = self._newest_log = 0
+        self._open: dict[int, int] = {}  # attempts under way: job, identity of the row
+        spec = tables.layout.logs
+        assert spec is not None  # noqa: S101  # Tables.reads_logs says so
+        self._meanings = {
+            **dict.fromkeys(spec.attempting, "active"),
+            **dict.fromkeys(spec.retry, "waiting"),
+            **dict.fromkeys(spec.success, "completed"),
+            **dict.fromkeys(spec.failed, "failed"),
+        }
+
+    def read(self, tx: Transaction, plan: Plan, journal: Journal) -> tuple[Stretch, ...]:
+        """As `Follower.read`. Identities are dense: rereading an old stretch costs little, so none is left."""
+        if plan.first or not self._begun:
+            self._begin(tx)
+        for stretch in (*plan.rereads, plan.window):
+            low, high = stretch.low, stretch.high
+            until = 2**62 if high == float("inf") else self._jobs.before(high + 1)
+            self._read_jobs(tx, self._jobs.before(low), until, journal, mark=plan.first)
+            until = 2**62 if high == float("inf") else self._logs.before(high + 1)
+            self._read_logs(tx, self._logs.before(low), until, journal, mark=plan.first)
+        now = plan.next.moment.now
+        self._jobs.looked(now, self._newest_job, plan.next.reach - 60)
+        self._logs.looked(now, self._newest_log, plan.next.reach - 60)
+        return ()
+
+    def _begin(self, tx: Transaction) -> None:
+        self._jobs, self._logs, self._open = _Identities(), _Identities(), {}
+        (self._newest_job,) = tx.row(self._tables.query("newest_job"))
+        (self._newest_log,) = tx.row(self._tables.query("newest_log"))
+        self._jobs.begin(self._newest_job)
+        self._logs.begin(self._newest_log)
+        self._begun = True
+
+    def _read_jobs(self, tx: Transaction, low: int, high: int, journal: Journal, *, mark: bool) -> None:
+        bounds = {"low": low, "high": high}
+        for rows in tx.stream(self._tables.query("new_jobs"), bounds):
+            for identity, job, queue, priority, _, attempts, created, run_at in rows:
+                self._newest_job = max(self._newest_job, identity)
+                if queue is None or not self._jobs.is_new(identity) or mark:
+                    continue
+                key = self._namer.by_number(queue, priority)
+                journal.enter_new_job(
+                    Change(job, key, "waiting", attempts, created, run_at, None, None, None, None, None)
+                )
+
+    def _read_logs(self, tx: Transaction, low: int, high: int, journal: Journal, *, mark: bool) -> None:
+        again = sorted(self._open.values())
+        query = self._tables.query("new_logs") + sql.SQL(" or l.{} = any(%(again)s)").format(
+            sql.Identifier(self._tables.layout.logs.id if self._tables.layout.logs else "id")
+        )
+        for rows in tx.stream(query, {"low": low, "high": high, "again": again}):
+            # Identities grow with time, so that what happened to one job is entered in its order.
+            for row in sorted(rows):
+                self._enter_log(row, journal, mark=mark)
+
+    def _enter_log(self, row: tuple[Any, ...], journal: Journal, *, mark: bool) -> None:
+        identity, job, queue, priority, status, _, created, started, finished, logged, error = row
+        self._newest_log = max(self._newest_log, identity)
+        meaning = self._meanings.get(status)
+        new = self._logs.is_new(identity)
+        if queue is None or meaning is None:
+            return
+        if meaning == "active":
+            if new and len(self._open) < OPEN_ATTEMPTS:
+                self._open[job] = identity
+        else:
+            # Either a row of its own, or the attempt's first row, brought up to date where it stands.
+            new = self._open.pop(job, None) == identity or new
+        if mark or not new:
+            return
+        key = self._namer.by_number(queue, priority)
+        ended = finished if finished is not None else logged
+        journal.enter_attempt(Change(job, key, meaning, 1, created, None, started, ended, logged, None, error))

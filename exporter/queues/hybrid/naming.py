@@ -1,0 +1,42 @@
+"""From what the tables say of a queue to its labels."""
+
+from __future__ import annotations
+
+from exporter.jobs.ledger import Roster
+from exporter.model import PRIORITIES, QueueKey, priority_class
+
+
+class Namer:
+    """Names queues by their text and, in layouts that have one, a number for the priority."""
+
+    def __init__(self, roster: Roster) -> None:
+        self._roster = roster
+        self._by_number: dict[tuple[str, int | None], QueueKey] = {}
+        self._by_class: dict[tuple[str, int | None], QueueKey] = {}
+
+    def by_number(self, queue: str, priority: int | None) -> QueueKey:
+        """Of a row: `priority` as stored; None: the name's suffix tells."""
+        key = self._by_number.get((queue, priority))
+        if key is None:
+            if len(self._by_number) > 10_000:  # a column with a number for every job
+                self._by_number.clear()
+            found = QueueKey.parse(queue)
+            if priority is not None:
+                found = QueueKey(found.queue, priority_class(priority))
+            key = self._by_number[queue, priority] = self._roster.admit(found)
+        return key
+
+    def by_class(self, queue: str, index: int | None) -> QueueKey:
+        """Of a group of rows: `index` into the classes high, normal and low."""
+        key = self._by_class.get((queue, index))
+        if key is None:
+            found = QueueKey.parse(queue)
+            if index is not None:
+                found = QueueKey(found.queue, PRIORITIES[index])
+            key = self._by_class[queue, index] = self._roster.admit(found)
+        return key
+
+    def forget(self) -> None:
+        """Ask the roster anew: queues may have made room."""
+        self._by_number.clear()
+        self._by_class.clear()

@@ -1,0 +1,158 @@
+"""A hybrid queue under watch: what its samplers share."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from chassis.exposition import Reading
+from chassis.log import get_logger
+from exporter.clients.postgres import Transaction
+from exporter.jobs.book import Book
+from exporter.jobs.horizon import Horizon
+from exporter.jobs.journal import Journal
+from exporter.jobs.ledger import Ledger, Roster, Targets
+from exporter.jobs.transactions import Activity, Transactions, read_activity
+from exporter.model import OTHER_QUEUE, QueueKey, Reason, SampleFailed
+from exporter.queues.base import SourceContext, SourceHealth
+from exporter.queues.hybrid.capabilities import absent_metrics
+from exporter.queues.hybrid.follow import ByIdentity, ByTime, Follower
+from exporter.queues.hybrid.layout import Layout
+from exporter.queues.hybrid.naming import Namer
+from exporter.queues.hybrid.tables import Tables, read_tables, regclass
+from exporter.queues.hybrid.workers import Crew
+from exporter.sampling.sampler import Run
+
+log = get_logger(__name__)
+
+
+class Watched:
+    """State of one hybrid source: its tables, what was counted, and where reading stands.
+
+    `lock` serialises looks; what is published is read under it too.
+    """
+
+    def __init__(self, context: SourceContext, layout: Layout, targets: Targets, crew: Crew) -> None:
+        self.context = context
+        self.layout = layout
+        self.targets = targets
+        self.crew = crew
+        self.lock = threading.RLock()
+        self.roster = Roster(targets.named, context.max_queues)
+        self.namer = Namer(self.roster)
+        self.ledger = Ledger(self.roster, targets, context.buckets)
+        self.health = SourceHealth()
+        self.tables: Tables | None = None
+        self.paused: dict[str, bool] = {}  # by the name in the table of queues
+        self.named: frozenset[QueueKey] | None = None  # None: there is no table of queues
+        self.failed: dict[QueueKey, int] = {}
+        self.redis_lengths: dict[QueueKey, int] = {}
+        self.aligned: list[dict[QueueKey, tuple[int, int]]] = []  # handed over and in Redis, of the last two counts
+        self.database_now = context.clock.now()
+        self._history: tuple[object, ...] | None = None
+        self._xmax = 0
+        self._begin_afresh()
+
+    def _begin_afresh(self) -> None:
+        self.book = Book()
+        self.journal = Journal(self.ledger, self.book, self.crew)
+        self.horizon = Horizon()
+        self.transactions = Transactions()
+        self.follower: Follower | None = None
+
+    def look(self, tx: Transaction) -> None:
+        """Read what changed since the last look, in the snapshot of `tx`. The caller holds the lock."""
+        clock = self.context.clock
+        activity = read_activity(tx.before)
+        monotonic = clock.monotonic()
+        tables = self.known_tables(tx)
+        xmin, self.database_now, oid = tx.row(tables.query("snapshot"), {"table": regclass(self.layout.jobs.table)})
+        if oid != tables.jobs.oid:
+            tables = self._read_tables(tx)
+        self._notice_new_history(activity, tables.jobs.oid)
+        self._read_queues(tx, tables)
+        if tables.follows_changes or tables.reads_logs:
+            moment = self.transactions.moment(activity, monotonic)
+            plan = self.horizon.plan(moment)
+            if plan.first or self.follower is None:
+                self.follower = (ByIdentity if tables.reads_logs else ByTime)(tables, self.namer)
+            if plan.stepped:
+                log.warning("database_clock_stepped", source=self.context.name, seconds=round(plan.stepped, 3))
+            self.journal.look(plan.eligible, self.database_now, monotonic, first=plan.first)
+            unread = self.follower.read(tx, plan, self.journal)
+            self.horizon.done(plan, xmin, unread)
+            self.journal.looked(self.horizon.reach)
+            self.ledger.long_transactions += plan.given_up
+        self._note(activity)
+
+    def known_tables(self, tx: Transaction) -> Tables:
+        """The tables as last read, or read now. Raises SampleFailed if they do not serve."""
+        return self.tables or self._read_tables(tx)
+
+    def _read_tables(self, tx: Transaction) -> Tables:
+        self.tables = read_tables(tx, self.layout)
+        self.follower = None
+        self.ledger.absent = frozenset(absent_metrics(self.tables, has_redis=self.context.store is not None))
+        return self.tables
+
+    def _read_queues(self, tx: Transaction, tables: Tables) -> None:
+        if tables.queues is None:
+            return
+        rows = tx.rows(tables.query("queues"))
+        self.paused = {name: not active for name, active in rows if name is not None and active is not None}
+        self.named = frozenset(self.namer.by_number(name, None) for name, _ in rows if name is not None)
+
+    def _notice_new_history(self, activity: Activity, oid: int) -> None:
+        history = (*activity.history, oid)
+        if self._history is not None and (history != self._history or activity.xmax < self._xmax):
+            reason = "the table is another one" if history[:-1] == self._history[:-1] else "failover or restore"
+            log.warning("reading_starts_afresh", source=self.context.name, reason=reason)
+            self._begin_afresh()
+        self._history, self._xmax = history, activity.xmax
+
+    def _note(self, activity: Activity) -> None:
+        health = self.health
+        health.connections_active, health.connections_idle = activity.active, activity.idle
+        health.connections_total = activity.sessions
+
+    def forget_tables(self, failure: SampleFailed) -> None:
+        """After a failure that a change of the tables may explain: look at them again next time."""
+        if failure.reason in (Reason.MISSING, Reason.MISMATCH, Reason.PERMISSION):
+            self.tables = None
+
+    @contextmanager
+    def transaction(self, run: Run, lane: str, before: str = "") -> Iterator[Transaction]:
+        """A transaction whose failures make the tables be looked at again."""
+        # Bitmaps visit each page once where an index scan visits it for each dead row.
+        avoid = ("seqscan", "indexscan", "indexonlyscan") if lane == "quick" else ("seqscan",)
+        try:
+            with self.context.database.transaction(run, lane, avoid=avoid, before=before) as tx:
+                yield tx
+        except SampleFailed as failure:
+            self.forget_tables(failure)
+            raise
+
+    def present(self) -> list[QueueKey]:
+        """Queues that exist now: configured, in the table of queues, or with jobs. In the roster's order."""
+        if self.named is None:
+            return [*self.roster, *([OTHER_QUEUE] if self.roster.turned_away else [])]
+        names = {key.queue for key in self.named}
+        numbered = self.layout.jobs.priority is not None
+        living = {key for key, count in (self.book.living()).items() if count}
+        keys = [
+            key
+            for key in self.roster
+            if self.roster.is_configured(key) or key in self.named or key in living or (numbered and key.queue in names)
+        ]
+        return [*keys, *([OTHER_QUEUE] if self.roster.turned_away else [])]
+
+    def paused_readings(self, present: list[QueueKey]) -> Iterator[Reading]:
+        """Whether each queue is paused, where the table of queues says so."""
+        exact = {QueueKey.parse(name): paused for name, paused in self.paused.items()}
+        by_name = {key.queue: paused for key, paused in exact.items() if key.priority == "normal"}
+        numbered = self.layout.jobs.priority is not None
+        for key in present:
+            paused = exact.get(key, by_name.get(key.queue) if numbered else None)
+            if paused is not None:
+                yield Reading("postwatch_queue_paused", {**self.context.all_labels, **key.labels}, float(paused))

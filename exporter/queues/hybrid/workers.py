@@ -1,0 +1,224 @@
+"""Workers of a source: from their heartbeats in Redis, in both known forms, and from the rows they ended."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from chassis.exposition import Reading
+from exporter.model import OUTCOMES
+
+STATES = ("active", "paused", "draining", "dead")
+RECENT = 300.0  # seconds over which a worker's errors are judged
+ENOUGH = 10  # ended jobs below which a recent ratio says nothing
+MOST_WORKERS = 1_000
+
+
+@dataclass(frozen=True)
+class Report:
+    """What Redis says of one worker. Epoch seconds; None: not said."""
+
+    heartbeat: float | None = None
+    status: str = ""
+    started: float | None = None
+    running: int | None = None
+    capacity: int | None = None
+    processed: int | None = None
+    failed: int | None = None
+    restarts: int | None = None
+
+
+@dataclass
+class _Worker:
+    heartbeat: float | None = None
+    started: float | None = None
+    status: str = ""
+    running: int | None = None
+    capacity: int | None = None
+    restarts: int = 0
+    seconds: float = 0.0
+    last_ended: float | None = None
+    told: Report = field(default_factory=Report)
+    counted: dict[str, int] = field(default_factory=lambda: dict.fromkeys(OUTCOMES, 0))  # from its rows
+    passed_on: dict[str, int] = field(default_factory=dict)  # from Redis, never falling
+    history: deque[tuple[float, int, int]] = field(default_factory=deque)  # (time, processed, failed)
+
+
+class Crew:
+    """All workers of a source. Not thread-safe: its source holds a lock."""
+
+    def __init__(self, dead_after: float, forget_after: float, error_limit: float) -> None:
+        self._dead_after = dead_after
+        self._forget_after = forget_after
+        self._error_limit = error_limit
+        self._workers: dict[str, _Worker] = {}
+        self._has_heartbeats = False
+
+    def ended(self, worker: str, outcome: str, started: float | None, ended: float | None) -> None:
+        """A job that `worker` ran has ended."""
+        one = self._worker(worker)
+        if one is None:
+            return
+        one.counted[outcome] += 1
+        if ended is not None:
+            one.last_ended = max(ended, one.last_ended or ended)
+            if started is not None:
+                one.seconds += max(ended - started, 0.0)
+
+    def report(self, reports: Mapping[str, Report], now: float) -> None:
+        """What Redis says now; a worker that it no longer names keeps its last heartbeat."""
+        for name, report in reports.items():
+            one = self._worker(name)
+            if one is None:
+                continue
+            restarted = (
+                one.told.started is not None and report.started is not None and report.started > one.told.started
+            )
+            if report.restarts is not None:
+                one.restarts = max(one.restarts, report.restarts)
+            elif restarted:
+                one.restarts += 1
+            if report.heartbeat is not None:
+                one.heartbeat = report.heartbeat
+                self._has_heartbeats = True
+            one.started, one.status = report.started or one.started, report.status
+            one.running, one.capacity = report.running, report.capacity
+            self._pass_on(one, report)
+            one.told = report
+            if report.processed is not None:
+                one.history.append((now, report.processed, report.failed or 0))
+                while one.history[0][0] < now - RECENT:
+                    one.history.popleft()
+
+    def _pass_on(self, one: _Worker, report: Report) -> None:
+        for name, value, before in (
+            ("processed", report.processed, one.told.processed),
+            ("failed", report.failed, one.told.failed),
+        ):
+            if value is not None:
+                # A number that falls was reset with its worker: it counts from zero again.
+                grown = value - before if before is not None and value >= before else value
+                one.passed_on[name] = one.passed_on.get(name, 0) + grown
+
+    def forget(self, now: float, running: Iterable[str]) -> None:
+        """Drop workers that have been gone for long. `running`: those that run a job by the database."""
+        busy = set(running)
+        for name in busy:
+            self._worker(name)
+        for name, one in list(self._workers.items()):
+            seen = one.heartbeat if one.heartbeat is not None else one.last_ended
+            after = self._forget_after if one.heartbeat is not None else self._dead_after
+            if (seen is None or now - seen > after) and (one.heartbeat is not None or name not in busy):
+                del self._workers[name]
+
+    def is_gone(self, worker: str, now: float) -> bool:
+        """Whether a worker that runs a job has no heartbeat any more, where workers have heartbeats."""
+        if not self._has_heartbeats:
+            return False
+        one = self._workers.get(worker)
+        return one is None or one.heartbeat is None or now - one.heartbeat > self._dead_after
+
+    def states(self, now: float) -> dict[str, int]:
+        """How many are in which state; all states are there."""
+        counts = dict.fromkeys(STATES, 0)
+        for one in self._workers.values():
+            counts[self._state(one, now)] += 1
+        return counts
+
+    def healthy(self, now: float) -> int:
+        """Workers with a fresh heartbeat and few errors."""
+        return sum(self._is_healthy(one, now) for one in self._workers.values())
+
+    def readings(self, labels: Mapping[str, str], expected: int | None, now: float) -> Iterator[Reading]:
+        """All series of workers."""
+        for state, count in self.states(now).items():
+            yield Reading("postwatch_workers", {**labels, "state": state}, count)
+        yield Reading("postwatch_workers_healthy", labels, self.healthy(now))
+        if expected is not None:
+            yield Reading("postwatch_workers_expected", labels, expected)
+        for name, one in self._workers.items():
+            mine = {**labels, "worker": name}
+            for metric, value in (
+                ("postwatch_worker_last_heartbeat_timestamp_seconds", one.heartbeat),
+                ("postwatch_worker_start_timestamp_seconds", one.started),
+                ("postwatch_worker_jobs_running", one.running),
+                ("postwatch_worker_capacity", one.capacity),
+            ):
+                if value is not None:
+                    yield Reading(metric, mine, value)
+            yield Reading("postwatch_worker_job_seconds_total", mine, one.seconds)
+            yield Reading("postwatch_worker_restarts_total", mine, one.restarts)
+            for outcome, count in self._finished(one).items():
+                yield Reading("postwatch_worker_jobs_finished_total", {**mine, "outcome": outcome}, count)
+
+    def _worker(self, name: str) -> _Worker | None:
+        one = self._workers.get(name)
+        if one is None and len(self._workers) < MOST_WORKERS:
+            one = self._workers[name] = _Worker()
+        return one
+
+    def _finished(self, one: _Worker) -> dict[str, int]:
+        if "processed" not in one.passed_on:
+            return one.counted
+        failed = one.passed_on.get("failed", 0)
+        return {**one.counted, "completed": max(one.passed_on["processed"] - failed, 0), "failed": failed}
+
+    def _state(self, one: _Worker, now: float) -> str:
+        if one.heartbeat is not None and now - one.heartbeat > self._dead_after:
+            return "dead"
+        return one.status if one.status in ("paused", "draining", "dead") else "active"
+
+    def _is_healthy(self, one: _Worker, now: float) -> bool:
+        if self._state(one, now) == "dead":
+            return False
+        if one.history:
+            (_, first, first_failed), (_, last, last_failed) = one.history[0], one.history[-1]
+            if last - first >= ENOUGH:
+                return (last_failed - first_failed) / (last - first) < self._error_limit
+        processed, failed = one.told.processed or 0, one.told.failed or 0
+        return processed < ENOUGH or failed / processed < self._error_limit
+
+
+def read_report(fields: Mapping[bytes, bytes], running: Any, processed: Any, heartbeat: Any) -> Report:
+    """A report from the hash `worker:<id>` and from the single keys `worker:<id>:…`, whichever there are."""
+    text = {k.decode(errors="replace"): v.decode(errors="replace") for k, v in fields.items()}
+    return Report(
+        heartbeat=_moment(text.get("last_heartbeat") or heartbeat),
+        status=text.get("status", "").lower(),
+        started=_moment(text.get("started_at")),
+        running=_whole(text.get("current_jobs", running)),
+        capacity=_whole(text.get("capacity")),
+        processed=_whole(text.get("processed_total", processed)),
+        failed=_whole(text.get("failed_total")),
+        restarts=_whole(text.get("restarts")),
+    )
+
+
+def _whole(value: Any) -> int | None:
+    if isinstance(value, bytes):
+        value = value.decode(errors="replace")
+    try:
+        return max(int(float(value)), 0)
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _moment(value: Any) -> float | None:
+    """Epoch seconds of epoch seconds, epoch milliseconds or ISO 8601."""
+    if isinstance(value, bytes):
+        value = value.decode(errors="replace")
+    if not isinstance(value, str):
+        return None
+    try:
+        number = float(value)
+    except ValueError:
+        try:
+            return datetime.fromisoformat(value).timestamp()
+        except ValueError:
+            return None
+    if not 0 < number < 1e14:
+        return None
+    return number / 1000 if number > 1e11 else number

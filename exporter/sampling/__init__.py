@@ -1,0 +1,1 @@
+"""Samplers in the background: their schedule, their budget, their outcomes."""

@@ -1,0 +1,169 @@
+"""Runs samplers on APScheduler: own intervals, jittered starts, one run of each at a time."""
+
+from __future__ import annotations
+
+import random
+import threading
+import traceback
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import partial
+
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.jobstores.base import JobLookupError
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from chassis.clock import Clock
+from chassis.exposition import Board
+from chassis.log import Repeats, get_logger
+from exporter.model import Reason, SampleFailed
+from exporter.sampling.budget import Budget
+from exporter.sampling.outcome import Outcome
+from exporter.sampling.sampler import URGENCY, Run, Sampler
+
+log = get_logger(__name__)
+
+# Samplers wait for their sources most of the time; a thread each for the usual number, a queue beyond it.
+MAX_THREADS = 32
+CLOCK_WATCH = 1.0  # seconds between looks at the wall clock
+CLOCK_STEP = 0.5  # seconds that count as a step
+STARTUP_SPREAD = 0.25  # of the first interval: samplers of one process do not all start at once
+
+
+class Sampling:
+    """All samplers at work. Each run is followed by its next, as far away as its budget says."""
+
+    def __init__(self, samplers: Iterable[Sampler], budgets: Mapping[str, Budget], board: Board, clock: Clock) -> None:
+        self._samplers = {f"{s.kind}/{s.source}": s for s in samplers}
+        self._budgets = budgets
+        self._board = board
+        self._clock = clock
+        self._repeats = Repeats(log)
+        self._stopping = threading.Event()
+        self._idle = threading.Condition()
+        self._running = 0
+        self._due: dict[str, str] = {}
+        self._rng = random.Random()
+        self._scheduler = BackgroundScheduler(
+            timezone=UTC,
+            executors={"default": ThreadPoolExecutor(MAX_THREADS)},
+            job_defaults={"coalesce": True, "misfire_grace_time": None},
+        )
+        self._watch = threading.Thread(target=self._watch_clock, name="clock-watch", daemon=True)
+        self.outcomes = {name: Outcome(s.kind, s.source, s.labels, s.interval) for name, s in self._samplers.items()}
+        for name, sampler in self._samplers.items():
+            if budget := budgets.get(sampler.account):
+                budget.join(name, URGENCY.get(sampler.kind, 9), sampler.interval)
+            self._publish(name)
+
+    def start(self) -> None:
+        """Start the background threads; returns at once."""
+        self._scheduler.start()
+        self._watch.start()
+        for name, sampler in self._samplers.items():
+            self._schedule(name, self._rng.uniform(0, STARTUP_SPREAD * min(sampler.interval, 4.0)))
+
+    def stop(self, timeout: float) -> None:
+        """Start no further run, and wait `timeout` seconds at most for those under way."""
+        self._stopping.set()
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
+        with self._idle:
+            self._idle.wait_for(lambda: self._running == 0, timeout)
+        for name, sampler in self._samplers.items():
+            self._board.withdraw(f"sampler {name}")
+            if budget := self._budgets.get(sampler.account):
+                budget.leave(name)
+
+    def run_once(self, name: str) -> Outcome:
+        """Run one sampler now, in this thread."""
+        sampler = self._samplers[name]
+        outcome = self.outcomes[name]
+        run = Run(self._clock, sampler.timeout)
+        started = self._clock.now()
+        failure: SampleFailed | None = None
+        try:
+            sampler.sample(run)
+        except SampleFailed as error:
+            failure = error
+        except Exception as error:  # a defect: this sampler's alone, and told with all that helps to mend it
+            failure = SampleFailed(Reason.INTERNAL, f"defect: {error!r}", "please report it")
+            log.error(  # noqa: TRY400  # the stack goes into a field of its own
+                "sampler_defect", sampler=sampler.kind, source=sampler.source, stack=traceback.format_exc()
+            )
+        seconds = self._clock.monotonic() - run.started
+        outcome.finished(started, seconds, run.source_seconds)
+        outcome.soon = run.again_in
+        budget = self._budgets.get(sampler.account)
+        if budget:
+            budget.spent(name, run.source_seconds)
+            outcome.interval = budget.interval(name)
+            if outcome.soon is not None:
+                outcome.soon = max(outcome.soon, budget.pause(name))
+        ttl = max(sampler.stale_after, 3 * outcome.interval + sampler.timeout)
+        for owner, readings in run.published.items():
+            self._board.publish(owner, readings, ttl)
+        if failure is None:
+            outcome.succeeded(self._clock.now())
+            self._repeats.recovered(name, "sampler_recovered", sampler=sampler.kind, source=sampler.source)
+        else:
+            outcome.failed(failure.reason, str(failure))
+            self._repeats.failed(
+                name,
+                "sampler_failed",
+                reason=failure.reason.value,
+                sampler=sampler.kind,
+                source=sampler.source,
+                error=str(failure),
+            )
+        self._publish(name)
+        return outcome
+
+    def _run(self, name: str) -> None:
+        with self._idle:
+            if self._stopping.is_set():
+                return
+            self._running += 1
+        began = self._clock.monotonic()
+        try:
+            outcome = self.run_once(name)
+            interval = outcome.interval if outcome.soon is None else outcome.soon
+        finally:
+            with self._idle:
+                self._running -= 1
+                self._idle.notify_all()
+        self._schedule(name, max(0.0, interval - (self._clock.monotonic() - began)))
+
+    def _schedule(self, name: str, delay: float) -> None:
+        if self._stopping.is_set():
+            return
+        due = self._clock.now() + delay
+        self.outcomes[name].next_run = due
+        # A new job each time: one under the old id would be refused while that run is still winding up.
+        job = self._scheduler.add_job(partial(self._run, name), "date", run_date=datetime.fromtimestamp(due, UTC))
+        with self._idle:
+            self._due[name] = job.id
+
+    def _watch_clock(self) -> None:
+        """APScheduler waits for moments of the wall clock: when that steps, move the moments with it."""
+        offset = self._clock.now() - self._clock.monotonic()
+        while not self._stopping.wait(CLOCK_WATCH):
+            current = self._clock.now() - self._clock.monotonic()
+            step, offset = current - offset, current
+            if abs(step) > CLOCK_STEP:
+                log.warning("clock_stepped", seconds=round(step, 3))
+                self._move(step)
+
+    def _move(self, step: float) -> None:
+        with self._idle:
+            due = dict(self._due)
+        for name, job_id in due.items():
+            moment = (self.outcomes[name].next_run or self._clock.now()) + step
+            # A job that has just been taken for its run is gone, and makes its successor itself.
+            with suppress(JobLookupError):
+                self._scheduler.reschedule_job(job_id, trigger="date", run_date=datetime.fromtimestamp(moment, UTC))
+                self.outcomes[name].next_run = moment
+
+    def _publish(self, name: str) -> None:
+        self._board.publish(f"sampler {name}", self.outcomes[name].readings())
