@@ -19,7 +19,7 @@ from psycopg import sql
 from psycopg.abc import Buffer
 from psycopg.adapt import Loader
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from psycopg.pq import Format
+from psycopg.pq import Format, TransactionStatus
 
 from chassis.clock import Clock
 from chassis.secrets import SecretUnavailable, SecretUrl
@@ -53,15 +53,41 @@ class EpochLoader(Loader):
         return float(microseconds * 1e-6 + _EPOCH_2000)
 
 
-class Transaction:
-    """A read-only transaction under way: what it runs is timed and charged to the run."""
+class Session:
+    """A connection in use: what it runs is timed and charged to the run. `begin` opens its one transaction."""
 
     def __init__(self, connection: psycopg.Connection[Any], run: Run, clock: Clock, guard: Guard) -> None:
         self._connection = connection
         self._run = run
         self._clock = clock
         self._guard = guard
-        self.before: tuple[Any, ...] = ()  # the row of the query that ran before the snapshot was taken
+
+    def begin(self, avoid: Sequence[str] = ()) -> None:
+        """From now on one REPEATABLE READ, READ ONLY snapshot, taken by the next query.
+
+        `avoid` names planner methods to switch off, e.g. `seqscan`.
+        """
+        settings = {
+            # The server's own limit comes first, so that it can say so; the guard is for a server that cannot.
+            "statement_timeout": f"{max(int(self._run.left * 900), 50)}ms",
+            "lock_timeout": f"{int(LOCK_TIMEOUT * 1000)}ms",
+            "idle_in_transaction_session_timeout": f"{max(int(self._run.limit * 2000), 10_000)}ms",
+            "cursor_tuple_fraction": "1.0",  # we read our cursors to their end
+            "jit": "off",  # compiling costs more than any of our queries
+            "max_parallel_workers_per_gather": "0",  # our share is one core, however idle the others look
+            **{f"enable_{method}": "off" for method in avoid},
+        }
+        statements: list[sql.Composable] = [sql.SQL("begin isolation level repeatable read read only")]
+        statements += [
+            sql.SQL("set local {} = {}").format(sql.Identifier(name), sql.Literal(value))
+            for name, value in settings.items()
+        ]
+        self._timed(self._connection.cursor(), sql.SQL("; ").join(statements), None)
+
+    def finish(self) -> None:
+        """End the transaction, if one was begun."""
+        if self._connection.info.transaction_status is not TransactionStatus.IDLE:
+            self._timed(self._connection.cursor(), "commit", None)
 
     def rows(self, query: Query, parameters: Parameters = None) -> list[tuple[Any, ...]]:
         """All rows, in binary form where types have one."""
@@ -145,28 +171,20 @@ class Database:
             return str(error.path)
 
     @contextmanager
-    def transaction(
-        self, run: Run, lane: str = "quick", *, avoid: Sequence[str] = (), before: LiteralString = ""
-    ) -> Iterator[Transaction]:
-        """A REPEATABLE READ, READ ONLY transaction: all that it runs sees one snapshot.
+    def session(self, run: Run, lane: str = "quick") -> Iterator[Session]:
+        """The connection of a lane, for this caller alone; what it has begun is ended behind the block.
 
-        `avoid` names planner methods to switch off, e.g. `seqscan`. `before` is a query of one row that is
-        run before the snapshot is taken. Raises SampleFailed for whatever goes wrong on the way to the
-        database or in it; the connection is then closed, since it may be in any state.
+        Raises SampleFailed for whatever goes wrong on the way to the database or in it; the connection is
+        then closed, since it may be in any state.
         """
         place = self._lanes[lane]
         if not place.lock.acquire(timeout=max(run.left, 0.001)):
             raise SampleFailed(Reason.TIMEOUT, "the connection was busy with another sampler all the time")
         try:
             with self._guarded(place, run) as (connection, guard):
-                transaction = Transaction(connection, run, self._clock, guard)
-                if before:
-                    transaction.before = transaction.row(before)
-                began = self._clock.monotonic()
-                connection.execute(self._begin(run, avoid))
-                run.spent(self._clock.monotonic() - began)
-                yield transaction
-                connection.execute("commit")
+                session = Session(connection, run, self._clock, guard)
+                yield session
+                session.finish()
         finally:
             place.lock.release()
 
@@ -192,24 +210,6 @@ class Database:
             # The block may have left a transaction open, or a half-read answer.
             place.close()
             raise
-
-    def _begin(self, run: Run, avoid: Sequence[str]) -> sql.Composed:
-        settings = {
-            # The server's own limit comes first, so that it can say so; the guard is for a server that cannot.
-            "statement_timeout": f"{max(int(run.left * 900), 50)}ms",
-            "lock_timeout": f"{int(LOCK_TIMEOUT * 1000)}ms",
-            "idle_in_transaction_session_timeout": f"{max(int(run.limit * 2000), 10_000)}ms",
-            "cursor_tuple_fraction": "1.0",  # we read our cursors to their end
-            "jit": "off",  # compiling costs more than any of our queries
-            "max_parallel_workers_per_gather": "0",  # our share is one core, however idle the others look
-            **{f"enable_{method}": "off" for method in avoid},
-        }
-        statements: list[sql.Composable] = [sql.SQL("begin isolation level repeatable read read only")]
-        statements += [
-            sql.SQL("set local {} = {}").format(sql.Identifier(name), sql.Literal(value))
-            for name, value in settings.items()
-        ]
-        return sql.SQL("; ").join(statements)
 
     def _connect(self, run: Run) -> psycopg.Connection[Any]:
         try:

@@ -7,12 +7,12 @@ from typing import Any
 
 from psycopg import sql
 
-from exporter.clients.postgres import Transaction
-from exporter.jobs.transactions import ACTIVITY, read_activity
+from exporter.clients.postgres import Session
+from exporter.jobs.transactions import ACTIVITY, Activity, read_activity
 from exporter.model import Remark, SampleFailed
 from exporter.queues.hybrid.capabilities import absent_metrics
 from exporter.queues.hybrid.lists import ACTIVE_WORKERS, DEAD_LETTERS
-from exporter.queues.hybrid.source import Watched
+from exporter.queues.hybrid.source import EXACT_PLAN, Watched
 from exporter.queues.hybrid.tables import Table, Tables, read_table, read_tables
 from exporter.sampling.sampler import Run
 
@@ -40,9 +40,11 @@ def examine(watched: Watched, run: Run) -> list[Remark]:
 def _postgres(watched: Watched, run: Run) -> Iterator[Remark]:
     name = watched.context.name
     try:
-        with watched.context.database.transaction(run, "exact", avoid=("seqscan",), before=ACTIVITY) as tx:
+        with watched.context.database.session(run, "exact") as tx:
+            activity = read_activity(tx.row(ACTIVITY))
+            tx.begin(EXACT_PLAN)
             (role,) = tx.row("select quote_ident(current_user)")
-            yield from _server(name, role, tx)
+            yield from _server(name, role, activity)
             layout = watched.layout
             table = read_table(tx, layout.jobs.table)
             if table is not None and table.unreadable:
@@ -60,8 +62,7 @@ def _postgres(watched: Watched, run: Run) -> Iterator[Remark]:
         yield Remark(name, failure.message, failure.advice, fatal=True)
 
 
-def _server(name: str, role: str, tx: Transaction) -> Iterator[Remark]:
-    activity = read_activity(tx.before)
+def _server(name: str, role: str, activity: Activity) -> Iterator[Remark]:
     if not activity.sees_all:
         yield Remark(
             name,
@@ -94,7 +95,7 @@ def _optional_tables(name: str, role: str, tables: Tables) -> Iterator[Remark]:
             yield _no_right(name, role, table)
 
 
-def _index(name: str, tx: Transaction, tables: Tables) -> Iterator[Remark]:
+def _index(name: str, tx: Session, tables: Tables) -> Iterator[Remark]:
     if tables.reads_logs or not tables.follows_changes:
         return
     plan = tx.row(sql.SQL("explain (format json) ") + tables.query("changes"), {"low": 4e9, "high": float("inf")})[0]
@@ -114,7 +115,7 @@ def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from _nodes(child)
 
 
-def _states(name: str, tx: Transaction, tables: Tables) -> Iterator[Remark]:
+def _states(name: str, tx: Session, tables: Tables) -> Iterator[Remark]:
     """States that the planner's statistics know of and the layout does not."""
     rows = tx.rows(
         "select most_common_vals::text::text[] from pg_stats s join pg_class c on c.relname = s.tablename"

@@ -12,11 +12,11 @@ from pydantic import Field
 
 from chassis.exposition import Reading
 from chassis.settings import Settings
-from exporter.clients.postgres import Transaction
+from exporter.clients.postgres import Session
 from exporter.clients.redis import Store
 from exporter.model import OTHER_QUEUE, PRIORITIES, QueueKey
 from exporter.queues.hybrid.lists import data_key, element_id
-from exporter.queues.hybrid.source import Watched
+from exporter.queues.hybrid.source import EXACT_PLAN, Watched
 from exporter.queues.hybrid.tables import INTEGERS, Tables
 from exporter.queues.options import Interval
 from exporter.sampling.sampler import Run
@@ -80,7 +80,8 @@ class Drift:
             aligned = list(watched.aligned)
         lengths = self._lengths(run, queues)
         now: dict[QueueKey, Suspects] = {}
-        with watched.transaction(run, "exact") as tx:
+        with watched.session(run, "exact") as tx:
+            tx.begin(EXACT_PLAN)
             with watched.lock:
                 tables = watched.known_tables(tx)
             for key, length in lengths.items():
@@ -102,7 +103,7 @@ class Drift:
     def _compare(
         self,
         run: Run,
-        tx: Transaction,
+        tx: Session,
         tables: Tables,
         key: QueueKey,
         length: int,
@@ -132,7 +133,7 @@ class Drift:
         answer = self._store.one(run, "LRANGE", key.full_name, first, last)
         return [element for element in answer if isinstance(element, bytes)]
 
-    def _handed_over(self, tx: Transaction, tables: Tables, key: QueueKey) -> set[str] | None:
+    def _handed_over(self, tx: Session, tables: Tables, key: QueueKey) -> set[str] | None:
         """Ids of the rows handed over; None if they are too many."""
         names = [key.queue, f"queue:{key.queue}"]
         of_priority: sql.Composable = sql.SQL("")
@@ -154,7 +155,7 @@ class Drift:
             # Where no job ever had a data key, its element holds the data.
             suspects.found["expired"] = {j for j, a in zip(ordered, answers, strict=True) if a == 0}
 
-    def _find_unknown(self, tx: Transaction, tables: Tables, queued: Set[str], suspects: Suspects) -> None:
+    def _find_unknown(self, tx: Session, tables: Tables, queued: Set[str], suspects: Suspects) -> None:
         kind = tables.jobs.columns[self._watched.layout.jobs.id].name
         possible = {job: plain for job in queued if (plain := _as_id(job, kind)) is not None}
         suspects.checked["missing_in_postgres"] = len(queued)

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from psycopg import sql
 
-from exporter.clients.postgres import Transaction
+from exporter.clients.postgres import Session
 from exporter.jobs.horizon import Plan, Stretch
 from exporter.jobs.journal import Change, Journal
 from exporter.jobs.seen import Seen
@@ -24,7 +24,7 @@ OPEN_ATTEMPTS = 5_000  # attempts under way whose rows are looked at again
 class Follower(Protocol):
     """Reads what changed since the last look."""
 
-    def read(self, tx: Transaction, plan: Plan, journal: Journal) -> tuple[Stretch, ...]:
+    def read(self, tx: Session, plan: Plan, journal: Journal) -> tuple[Stretch, ...]:
         """Enter all changes of the plan into the journal; answers which stretches are left for the next look."""
 
 
@@ -37,7 +37,7 @@ class ByTime:
         self._meanings = {value: str(meaning) for meaning, values in tables.layout.states for value in values}
         self._rate = 10.0  # rows a second, as last seen
 
-    def read(self, tx: Transaction, plan: Plan, journal: Journal) -> tuple[Stretch, ...]:
+    def read(self, tx: Session, plan: Plan, journal: Journal) -> tuple[Stretch, ...]:
         """As `Follower.read`."""
         older: sql.Composable = sql.SQL("")
         if plan.xid_floor is not None and self._tables.jobs.kind in "rp":
@@ -60,7 +60,7 @@ class ByTime:
         return tuple(unread)
 
     def _enter(
-        self, tx: Transaction, query: sql.Composed, stretch: Stretch, journal: Journal, expected: float = 0.0
+        self, tx: Session, query: sql.Composed, stretch: Stretch, journal: Journal, expected: float = 0.0
     ) -> int:
         bounds = {"low": stretch.low, "high": stretch.high}
         large = expected > PORTION_ROWS
@@ -156,7 +156,7 @@ class ByIdentity:
             **dict.fromkeys(spec.failed, "failed"),
         }
 
-    def read(self, tx: Transaction, plan: Plan, journal: Journal) -> tuple[Stretch, ...]:
+    def read(self, tx: Session, plan: Plan, journal: Journal) -> tuple[Stretch, ...]:
         """As `Follower.read`. Identities are dense: rereading an old stretch costs little, so none is left."""
         if plan.first or not self._begun:
             self._begin(tx)
@@ -171,7 +171,7 @@ class ByIdentity:
         self._logs.looked(now, self._newest_log, plan.next.reach - 60)
         return ()
 
-    def _begin(self, tx: Transaction) -> None:
+    def _begin(self, tx: Session) -> None:
         self._jobs, self._logs, self._open = _Identities(), _Identities(), {}
         (self._newest_job,) = tx.row(self._tables.query("newest_job"))
         (self._newest_log,) = tx.row(self._tables.query("newest_log"))
@@ -179,7 +179,7 @@ class ByIdentity:
         self._logs.begin(self._newest_log)
         self._begun = True
 
-    def _read_jobs(self, tx: Transaction, low: int, high: int, journal: Journal, *, mark: bool) -> None:
+    def _read_jobs(self, tx: Session, low: int, high: int, journal: Journal, *, mark: bool) -> None:
         bounds = {"low": low, "high": high}
         for rows in tx.stream(self._tables.query("new_jobs"), bounds):
             for identity, job, queue, priority, _, attempts, created, run_at in rows:
@@ -191,7 +191,7 @@ class ByIdentity:
                     Change(job, key, "waiting", attempts, created, run_at, None, None, None, None, None)
                 )
 
-    def _read_logs(self, tx: Transaction, low: int, high: int, journal: Journal, *, mark: bool) -> None:
+    def _read_logs(self, tx: Session, low: int, high: int, journal: Journal, *, mark: bool) -> None:
         again = sorted(self._open.values())
         query = self._tables.query("new_logs") + sql.SQL(" or l.{} = any(%(again)s)").format(
             sql.Identifier(self._tables.layout.logs.id if self._tables.layout.logs else "id")

@@ -9,11 +9,10 @@ from psycopg import sql
 from redis import exceptions
 
 from chassis.exposition import Reading
-from exporter.clients.postgres import Transaction
+from exporter.clients.postgres import Session
 from exporter.jobs.book import Active, Exact
-from exporter.jobs.transactions import ACTIVITY
 from exporter.model import OTHER_QUEUE, PRIORITIES, QueueKey, Reason, SampleFailed
-from exporter.queues.hybrid.source import Watched
+from exporter.queues.hybrid.source import EXACT_PLAN, QUICK_PLAN, Watched
 from exporter.queues.hybrid.tables import Tables
 from exporter.sampling.sampler import Run
 
@@ -40,8 +39,8 @@ class Changes:
                 publish(watched, run)
                 return
             before = run.source_seconds
-            with watched.transaction(run, "quick", ACTIVITY) as tx:
-                watched.look(tx)
+            with watched.session(run, "quick") as tx:
+                watched.look(tx, QUICK_PLAN)
             self.looked()
             watched.health.query_seconds = run.source_seconds - before
             publish(watched, run)
@@ -64,7 +63,7 @@ class Counts:
         """Count and publish."""
         watched = self._watched
         book = watched.book
-        with watched.transaction(run, "exact", ACTIVITY) as tx:
+        with watched.session(run, "exact") as tx:
             if not watched.lock.acquire(timeout=run.limit):
                 raise SampleFailed(Reason.TIMEOUT, "another look took all the time")
             try:
@@ -86,7 +85,7 @@ class Counts:
                 watched.ledger.attend(frozenset(watched.present()), watched.context.clock.monotonic())
             publish(watched, run)
 
-    def _read_active(self, tx: Transaction) -> None:
+    def _read_active(self, tx: Session) -> None:
         watched = self._watched
         at = watched.book.active_at
         followed = watched.follower is not None
@@ -149,7 +148,8 @@ class Failed:
     def sample(self, run: Run) -> None:
         """Count and publish."""
         watched = self._watched
-        with watched.transaction(run, "exact") as tx:
+        with watched.session(run, "exact") as tx:
+            tx.begin(EXACT_PLAN)
             with watched.lock:
                 tables = watched.known_tables(tx)
             _, now, _ = tx.row(tables.query("snapshot"), {"table": "pg_class"})
@@ -169,7 +169,7 @@ class Failed:
                 readings.append(Reading("postwatch_queue_counted_timestamp_seconds", mine, now))
         run.publish(f"{watched.context.name} failed", readings)
 
-    def _find_ends(self, tx: Transaction, tables: Tables, run: Run) -> None:
+    def _find_ends(self, tx: Session, tables: Tables, run: Run) -> None:
         """When a queue last finished a job before we came: each is asked for once, while the time lasts."""
         watched = self._watched
         if not (tables.follows_changes and tables.has(watched.layout.jobs.completed)):
@@ -187,7 +187,7 @@ class Failed:
                     tally = watched.ledger.tally(key)
                     tally.last_finished = max(last, tally.last_finished or last)
 
-    def _last_end(self, tx: Transaction, tables: Tables, key: QueueKey) -> float | None:
+    def _last_end(self, tx: Session, tables: Tables, key: QueueKey) -> float | None:
         names = [key.queue, f"queue:{key.queue}"]
         of_priority: sql.Composable = sql.SQL("")
         if tables.has(self._watched.layout.jobs.priority):

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from chassis.exposition import Reading
 from chassis.log import get_logger
-from exporter.clients.postgres import Transaction
+from exporter.clients.postgres import Session
 from exporter.jobs.book import Book
 from exporter.jobs.horizon import Horizon
 from exporter.jobs.journal import Journal
 from exporter.jobs.ledger import Ledger, Roster, Targets
-from exporter.jobs.transactions import Activity, Transactions, read_activity
+from exporter.jobs.transactions import ACTIVITY, Activity, Transactions, read_activity
 from exporter.model import OTHER_QUEUE, QueueKey, Reason, SampleFailed
 from exporter.queues.base import SourceContext, SourceHealth
 from exporter.queues.hybrid.capabilities import absent_metrics
@@ -25,6 +25,10 @@ from exporter.queues.hybrid.workers import Crew
 from exporter.sampling.sampler import Run
 
 log = get_logger(__name__)
+
+# Bitmaps visit each page once, where an index scan visits it for each dead row.
+QUICK_PLAN = ("seqscan", "indexscan", "indexonlyscan")
+EXACT_PLAN = ("seqscan",)
 
 
 class Watched:
@@ -61,11 +65,15 @@ class Watched:
         self.transactions = Transactions()
         self.follower: Follower | None = None
 
-    def look(self, tx: Transaction) -> None:
-        """Read what changed since the last look, in the snapshot of `tx`. The caller holds the lock."""
+    def look(self, tx: Session, avoid: Sequence[str] = EXACT_PLAN) -> None:
+        """Begin the session's transaction and read what changed since the last look in its snapshot.
+
+        The caller holds the lock: looks follow one another, and what is open is read before each snapshot.
+        """
         clock = self.context.clock
-        activity = read_activity(tx.before)
+        activity = read_activity(tx.row(ACTIVITY))
         monotonic = clock.monotonic()
+        tx.begin(avoid)
         tables = self.known_tables(tx)
         xmin, self.database_now, oid = tx.row(tables.query("snapshot"), {"table": regclass(self.layout.jobs.table)})
         if oid != tables.jobs.oid:
@@ -86,17 +94,17 @@ class Watched:
             self.ledger.long_transactions += plan.given_up
         self._note(activity)
 
-    def known_tables(self, tx: Transaction) -> Tables:
+    def known_tables(self, tx: Session) -> Tables:
         """The tables as last read, or read now. Raises SampleFailed if they do not serve."""
         return self.tables or self._read_tables(tx)
 
-    def _read_tables(self, tx: Transaction) -> Tables:
+    def _read_tables(self, tx: Session) -> Tables:
         self.tables = read_tables(tx, self.layout)
         self.follower = None
         self.ledger.absent = frozenset(absent_metrics(self.tables, has_redis=self.context.store is not None))
         return self.tables
 
-    def _read_queues(self, tx: Transaction, tables: Tables) -> None:
+    def _read_queues(self, tx: Session, tables: Tables) -> None:
         if tables.queues is None:
             return
         rows = tx.rows(tables.query("queues"))
@@ -122,13 +130,11 @@ class Watched:
             self.tables = None
 
     @contextmanager
-    def transaction(self, run: Run, lane: str, before: str = "") -> Iterator[Transaction]:
-        """A transaction whose failures make the tables be looked at again."""
-        # Bitmaps visit each page once where an index scan visits it for each dead row.
-        avoid = ("seqscan", "indexscan", "indexonlyscan") if lane == "quick" else ("seqscan",)
+    def session(self, run: Run, lane: str) -> Iterator[Session]:
+        """A session whose failures make the tables be looked at again."""
         try:
-            with self.context.database.transaction(run, lane, avoid=avoid, before=before) as tx:
-                yield tx
+            with self.context.database.session(run, lane) as session:
+                yield session
         except SampleFailed as failure:
             self.forget_tables(failure)
             raise

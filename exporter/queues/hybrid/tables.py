@@ -11,7 +11,7 @@ from typing import Any
 
 from psycopg import sql
 
-from exporter.clients.postgres import Transaction
+from exporter.clients.postgres import Session
 from exporter.model import Reason, SampleFailed
 from exporter.queues.hybrid.layout import Layout, LogsTable, split_name
 
@@ -60,7 +60,7 @@ def regclass(name: str) -> str:
     return ".".join('"' + part.replace('"', '""') + '"' for part in split_name(name))
 
 
-def read_table(tx: Transaction, name: str) -> Table | None:
+def read_table(tx: Session, name: str) -> Table | None:
     """The table called `name`; None if there is none that the role can see."""
     rows = tx.rows(sql.SQL(BLOCKS["columns"]), {"table": regclass(name)})
     if not rows:
@@ -243,7 +243,7 @@ def _array(values: Iterable[str], kind: ColumnType) -> sql.Composed:
     return sql.SQL("{}::" + kind_sql).format(sql.Literal("{" + quoted + "}"))  # the server's own name of the type
 
 
-def read_tables(tx: Transaction, layout: Layout) -> Tables:
+def read_tables(tx: Session, layout: Layout) -> Tables:
     """All tables of a layout. Raises SampleFailed if the table of jobs is missing or unreadable."""
     jobs = read_table(tx, layout.jobs.table)
     if jobs is None:
