@@ -122,13 +122,9 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
         type=_port,
         help=f"the exporter's port (default: {DEFAULT_PORT}, or a free one if it is taken)",
     )
-    parser.add_argument(
-        "--folder", type=Path, help="an empty or new folder for all data (default: a temporary one)"
-    )
+    parser.add_argument("--folder", type=Path, help="an empty or new folder for all data (default: a temporary one)")
     parser.add_argument("--keep", action="store_true", help="do not remove the folder at the end")
-    parser.add_argument(
-        "--no-exporter", action="store_true", help="start everything but the exporter, to run your own"
-    )
+    parser.add_argument("--no-exporter", action="store_true", help="start everything but the exporter, to run your own")
     parser.add_argument(
         "--check",
         action="store_true",

@@ -119,9 +119,7 @@ class Platform:
         return redis.Redis.from_url(self._urls[1], decode_responses=True)
 
     def _worker(self, worker_id: str, restarts: int = 0) -> Worker:
-        return Worker(
-            worker_id, *self._urls, self._report, self.ledger, self.held, restarts, self._retry_after
-        )
+        return Worker(worker_id, *self._urls, self._report, self.ledger, self.held, restarts, self._retry_after)
 
     def _report(self, problem: str) -> None:
         self.problem = self.problem or problem

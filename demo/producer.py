@@ -84,8 +84,7 @@ class Producer(Part):
     def _insert(self, db: "psycopg.Connection[TupleRow]", jobs: list[NewJob]) -> None:
         with db.transaction(), db.cursor() as cursor:
             values = [
-                (job.queue.name, job.queue.priority, Jsonb(job.payload), job.max_attempts, job.delay)
-                for job in jobs
+                (job.queue.name, job.queue.priority, Jsonb(job.payload), job.max_attempts, job.delay) for job in jobs
             ]
             cursor.executemany(_INSERT, values, returning=True)
             for job, result in zip(jobs, cursor.results(), strict=True):

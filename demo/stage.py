@@ -86,9 +86,7 @@ def set_up(
             create_layout(postgres)
         port = port or _usual_port()
         config = top / "exporter.yml"
-        write_config(
-            config, port=port, postgres=postgres.url(DATABASE, READER), redis=store.url, **vars(pace)
-        )
+        write_config(config, port=port, postgres=postgres.url(DATABASE, READER), redis=store.url, **vars(pace))
         stage = Stage(top, postgres, store, config, f"http://127.0.0.1:{port}", None)
         if exporter:
             with progress("Starting the exporter"):

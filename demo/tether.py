@@ -94,9 +94,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--user", type=int, help="run the command as this user id, without other groups")
     parser.add_argument("--group", type=int)
     parser.add_argument("--stop-signal", type=int, default=int(signal.SIGTERM))
-    parser.add_argument(
-        "--grace", type=float, default=10.0, help="seconds between the stop signal and SIGKILL"
-    )
+    parser.add_argument("--grace", type=float, default=10.0, help="seconds between the stop signal and SIGKILL")
     parser.add_argument("--remove", help="folder to delete when the asker vanished")
     parser.add_argument("command", nargs="+")
     options = parser.parse_args(argv)

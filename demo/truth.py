@@ -58,9 +58,7 @@ def truth_of(queue: Queue, tally: Tally, target: float) -> list[Expected]:
         exactly("postwatch_queue_job_wait_seconds_count", ended, **labels),
         _sum("postwatch_queue_job_duration_seconds_sum", sum(tally.durations), sum(tally.durations), labels),
         # A retry overwrites the run time, so a reader may only know the last attempt's.
-        _sum(
-            "postwatch_queue_job_wait_seconds_sum", sum(tally.waits_of_last_attempt), sum(tally.waits), labels
-        ),
+        _sum("postwatch_queue_job_wait_seconds_sum", sum(tally.waits_of_last_attempt), sum(tally.waits), labels),
     ]
     for outcome in ("completed", "failed", "cancelled", "expired"):
         value = tally.finished[outcome]
@@ -79,7 +77,7 @@ def before_work() -> list[Expected]:
     return [
         Expected.exactly("postwatch_workers", 3, state="active"),
         Expected.exactly("postwatch_workers", 0, state="dead"),
-        Expected.exactly("postwatchbefore_work", 3),
+        Expected.exactly("postwatch_workers_expected", 3),
         Expected.exactly("postwatch_workers_healthy", 3),
         Expected.exactly("postwatch_queue_jobs_enqueued_total", 0),
         Expected.exactly("postwatch_queue_jobs_finished_total", 0),
@@ -89,9 +87,7 @@ def before_work() -> list[Expected]:
 
 def after_work(platform: Platform) -> list[Expected]:
     ledger = platform.ledger
-    expected = [
-        one for queue in QUEUES for one in truth_of(queue, ledger.queues[queue.key], TARGETS[queue.key])
-    ]
+    expected = [one for queue in QUEUES for one in truth_of(queue, ledger.queues[queue.key], TARGETS[queue.key])]
     stored_failed = {LOW.key: 2, ANALYTICS.key: 5}
     for queue in QUEUES:
         labels = queue_labels(queue)
@@ -104,8 +100,7 @@ def after_work(platform: Platform) -> list[Expected]:
         }
         expected.append(Expected.exactly("postwatch_queue_depth", waiting, **labels))
         expected += [
-            Expected.exactly("postwatch_queue_jobs", count, state=state, **labels)
-            for state, count in states.items()
+            Expected.exactly("postwatch_queue_jobs", count, state=state, **labels) for state, count in states.items()
         ]
     now = time.time()
     oldest = "postwatch_queue_oldest_waiting_timestamp_seconds"
@@ -155,9 +150,7 @@ def after_expiry() -> list[Expected]:
 
 def after_death(platform: Platform, dead: str) -> list[Expected]:
     with platform.connect() as db:
-        row = db.execute(
-            "select count(*) from jobs where status = 'running' and worker_id = %s", [dead]
-        ).fetchone()
+        row = db.execute("select count(*) from jobs where status = 'running' and worker_id = %s", [dead]).fetchone()
     return [
         Expected.exactly("postwatch_workers", 2, state="active"),
         Expected.exactly("postwatch_workers", 1, state="dead"),

@@ -149,9 +149,7 @@ class Worker(Part):
         store.hset(f"job:{job_id}", mapping=data)
         until = time.monotonic() + payload["seconds"]
         queue = next(queue for queue in QUEUES if queue.key == key)
-        heapq.heappush(
-            self._running, _Running(until, job_id, queue, str(element), error, attempt >= max_attempts)
-        )
+        heapq.heappush(self._running, _Running(until, job_id, queue, str(element), error, attempt >= max_attempts))
 
     def _end(self, db: "psycopg.Connection[TupleRow]", store: "redis.Redis", job: _Running) -> None:
         again = job.error is not None and not job.last
@@ -176,7 +174,8 @@ class Worker(Part):
         pipe.hset(f"job:{job.id}", mapping={"status": status, "last_error": job.error or ""})
         if not again:
             pipe.expire(f"job:{job.id}", _DONE_DATA_LIVES)
-            pipe.hincrby(f"worker:{self.id}", "failed_total" if job.error else "processed_total", 1)
+            pipe.hincrby(f"worker:{self.id}", "processed_total", 1)  # the failed ones included
+            pipe.hincrby(f"worker:{self.id}", "failed_total", 1 if job.error else 0)
         if status == "failed":
             pipe.lpush("deadletter:queue", job.element)
         pipe.execute()

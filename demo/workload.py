@@ -7,7 +7,7 @@ from demo.platform import Platform
 from demo.queues import ANALYTICS, DIVISION, HIGH, LOW, NORMAL, WARMUP, NewJob, Queue
 
 WARMUP_TARGET = 1.0  # seconds; some jobs take longer
-EXPIRY = 6  # seconds that the expiring list still lives: time enough to be told ahead
+EXPIRY = 5  # seconds that the expiring list still lives: time enough to be told ahead
 EXPIRED_LIST = 12
 LONG_JOBS = 2
 SCHEDULED = 7

@@ -71,7 +71,7 @@ def test_check_compares_the_figures_with_the_truth(own_tmp: Path) -> None:
         [*COMMAND, "--check"],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=90,
         check=False,
         env={**os.environ, "TMPDIR": str(own_tmp)},
     )
