@@ -160,11 +160,11 @@ class Board:
         fragments = {metric: "".join(series).encode() for metric, series in lines.items()}
         self._published[owner] = _Published(fragments, expires)
 
-    def withdraw(self, owner: str) -> None:
-        """Remove all that `owner` published."""
+    def withdraw(self, prefix: str) -> None:
+        """Remove all that owners whose names start with `prefix` published."""
         with self._lock:
-            self._published.pop(owner, None)
-            self._published.pop(f"{owner} (gauges)", None)
+            for owner in [owner for owner in self._published if owner.startswith(prefix)]:
+                del self._published[owner]
             self._version += 1
 
     def body(self, form: Format, names: frozenset[str] = frozenset()) -> bytes:

@@ -35,14 +35,17 @@ log = get_logger(__name__)
 
 VERSION = version("postwatch")
 HOUSEKEEPING = 5.0  # seconds between looks at our own process
-STATIC = "settings of "  # owners of what comes from the configuration
+RELOAD_WAIT = 2.0  # seconds for samples under way when the configuration changes
 
 
 class Watch:
     """All sources of one configuration with their connections, budgets and samplers."""
 
-    def __init__(self, settings: ExporterSettings, board: Board, clock: Clock) -> None:
+    def __init__(self, settings: ExporterSettings, board: Board, clock: Clock, before: Watch | None = None) -> None:
+        """`before`, stopped, is continued: what both watch keeps its connections and its counters."""
         self._clock = clock
+        self._before = {source.context.name: source for source in before.sources} if before else {}
+        self._open = (before._databases, before._stores) if before else ({}, {})
         self._databases: dict[str, postgres.Database] = {}
         self._stores: dict[str, redis_client.Store] = {}
         self._ratios: dict[str, float] = {}
@@ -51,7 +54,9 @@ class Watch:
         self.sources: tuple[QueueSource, ...] = tuple(self._source(o) for o in settings.queue_options())
         samplers: list[Sampler] = [sampler for source in self.sources for sampler in source.samplers()]
         budgets = {account: Budget(ratio) for account, ratio in self._ratios.items()}
-        self.sampling = Sampling(samplers, budgets, board, clock)
+        self.sampling: Sampling = Sampling(
+            samplers, budgets, board, clock, before.sampling.outcomes if before else None
+        )
 
     def _source(self, options: QueueOptions) -> QueueSource:
         defaults = self.settings.defaults
@@ -64,7 +69,10 @@ class Watch:
         store, store_account = None, ""
         if url := getattr(options, "redis", None):
             store_account = redis_client.identity(url)
-            store = self._stores.setdefault(store_account, redis_client.Store(url, self._clock, timeout))
+            store = self._stores.get(store_account) or self._open[1].get(store_account)
+            if store is None or not store.is_at(url):
+                store = redis_client.Store(url, self._clock, timeout)
+            store = self._stores.setdefault(store_account, store)
             self._ratios[store_account] = min(ratio, self._ratios.get(store_account, ratio))
         context = SourceContext(
             name=options.name,
@@ -81,20 +89,29 @@ class Watch:
             store_account=store_account,
         )
         source: QueueSource = kind.build(options, context)
+        if options.name in self._before:
+            source.continue_from(self._before[options.name])
         return source
 
     def publish_settings(self) -> None:
         """Targets and thresholds, for the queues that exist now."""
         for source in self.sources:
-            self.board.publish(f"{STATIC}{source.context.name}", source.settings())
+            self.board.publish(f"source {source.context.name}: settings", source.settings())
+
+    def close(self, but: Watch | None = None) -> None:
+        """Close the connections, except those that `but` goes on with."""
+        kept = but._connections() if but else ()
+        for connection in self._connections():
+            if connection not in kept:
+                connection.close()
+
+    def _connections(self) -> tuple[postgres.Database | redis_client.Store, ...]:
+        return (*self._databases.values(), *self._stores.values())
 
     def stop(self, timeout: float) -> None:
         """Stop sampling and close all connections."""
         self.sampling.stop(timeout)
-        for store in self._stores.values():
-            store.close()
-        for database in self._databases.values():
-            database.close()
+        self.close()
 
 
 class App:
@@ -143,13 +160,14 @@ class App:
             log.warning("restart_needed", what="web.listen and web.tls are taken over at a restart only")
         if settings == self._settings:
             return
-        board = Board([metric.family for metric in CATALOGUE], self._clock)
-        watch = Watch(settings, board, self._clock)
-        old, self._watch = self._watch, watch
-        self._settings, self._board = settings, board
+        old = self._watch
+        old.sampling.stop(RELOAD_WAIT)
+        watch = Watch(settings, self._board, self._clock, before=old)
+        for name in {source.context.name for source in old.sources} - {s.context.name for s in watch.sources}:
+            self._board.withdraw(f"source {name}: ")
+        old.close(but=watch)
+        self._watch, self._settings = watch, settings
         self._server.replace(self._web(settings))
-        old.stop(2.0)
-        self._publish_itself()
         watch.publish_settings()
         watch.sampling.start()
         log.info("reloaded", sources=len(watch.sources))
@@ -159,7 +177,6 @@ class App:
         self._stopping.set()
         self._server.stop(timeout / 2)
         self._watch.stop(timeout / 2)
-        log.info("stopped")
 
     def _web(self, settings: ExporterSettings) -> Starlette:
         return build_app(

@@ -162,6 +162,10 @@ class Database:
         self._connect_timeout = connect_timeout
         self._lanes = {name: _Lane() for name in LANES}
 
+    def is_at(self, url: SecretUrl) -> bool:
+        """Whether it was made for this address and these credentials."""
+        return self._url == url
+
     @property
     def safe_url(self) -> str:
         """The address without its password."""

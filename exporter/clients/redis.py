@@ -46,6 +46,10 @@ class Store:
         self._lock = threading.Lock()
         self._client: Client | None = None
 
+    def is_at(self, url: SecretUrl) -> bool:
+        """Whether it was made for this address and these credentials."""
+        return self._url == url
+
     @property
     def safe_url(self) -> str:
         """The address without its password."""

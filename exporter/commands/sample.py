@@ -45,7 +45,7 @@ def sample(path: Path, source: str | None, form: str) -> int:
         if outcome.source in names
     ]
     for each in chosen:
-        board.publish(f"settings of {each.context.name}", each.settings())
+        board.publish(f"source {each.context.name}: settings", each.settings())
     if form == "prometheus":
         sys.stdout.write(board.body(Format.TEXT).decode())
     else:

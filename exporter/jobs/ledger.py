@@ -77,6 +77,11 @@ class Roster:
         self.turned_away += 1
         return OTHER_QUEUE
 
+    def adopt(self, other: Roster) -> None:
+        """Go by the configuration of `other`; who was admitted stays."""
+        self._configured, self._most = other._configured, other._most
+        self._admitted = dict.fromkeys((*other._configured, *self._admitted))
+
     def dismiss(self, key: QueueKey) -> None:
         """Make room: the queue is gone, unless the configuration names it."""
         if key not in self._configured:

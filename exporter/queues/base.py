@@ -97,6 +97,9 @@ class QueueSource(Protocol):
     def samplers(self) -> list[Sampler]:
         """All kinds of work for it."""
 
+    def continue_from(self, before: QueueSource) -> None:
+        """Go on from a source of the same name and kind, as far as both watch the same: counters never fall."""
+
     def settings(self) -> Iterator[Reading]:
         """Targets and thresholds, which do not change while it runs."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import threading
 import traceback
@@ -34,7 +35,15 @@ STARTUP_SPREAD = 0.25  # of the first interval: samplers of one process do not a
 class Sampling:
     """All samplers at work. Each run is followed by its next, as far away as its budget says."""
 
-    def __init__(self, samplers: Iterable[Sampler], budgets: Mapping[str, Budget], board: Board, clock: Clock) -> None:
+    def __init__(
+        self,
+        samplers: Iterable[Sampler],
+        budgets: Mapping[str, Budget],
+        board: Board,
+        clock: Clock,
+        before: Mapping[str, Outcome] | None = None,
+    ) -> None:
+        """`before`: outcomes of samplers that these continue; their counters go on."""
         self._samplers = {f"{s.kind}/{s.source}": s for s in samplers}
         self._budgets = budgets
         self._board = board
@@ -45,13 +54,19 @@ class Sampling:
         self._running = 0
         self._due: dict[str, str] = {}
         self._rng = random.Random()
+        # It tells of every run; what becomes of them is told here, and by metrics.
+        logging.getLogger("apscheduler").setLevel(logging.WARNING)
         self._scheduler = BackgroundScheduler(
             timezone=UTC,
             executors={"default": ThreadPoolExecutor(MAX_THREADS)},
             job_defaults={"coalesce": True, "misfire_grace_time": None},
         )
         self._watch = threading.Thread(target=self._watch_clock, name="clock-watch", daemon=True)
-        self.outcomes = {name: Outcome(s.kind, s.source, s.labels, s.interval) for name, s in self._samplers.items()}
+        self.outcomes: dict[str, Outcome] = {}
+        for name, s in self._samplers.items():
+            outcome = (before or {}).get(name) or Outcome(s.kind, s.source, s.labels, s.interval)
+            outcome.labels, outcome.interval = s.labels, s.interval
+            self.outcomes[name] = outcome
         for name, sampler in self._samplers.items():
             if budget := budgets.get(sampler.account):
                 budget.join(name, URGENCY.get(sampler.kind, 9), sampler.interval)

@@ -13,7 +13,7 @@ from chassis.settings import Settings
 from chassis.units import duration, ratio
 from exporter.jobs.ledger import Targets
 from exporter.model import QueueKey, Remark
-from exporter.queues.base import QueueRow, SourceContext, Work, target_readings
+from exporter.queues.base import QueueRow, QueueSource, SourceContext, Work, target_readings
 from exporter.queues.hybrid.checks import examine
 from exporter.queues.hybrid.drift import Drift, DriftOptions
 from exporter.queues.hybrid.layout import Layout
@@ -65,6 +65,17 @@ class HybridQueue:
         crew = Crew(workers.dead_after, workers.forget_after, workers.error_limit)
         self._watched = Watched(context, options.layout, self.targets, crew)
         self._options = options
+        self.health = self._watched.health
+
+    def continue_from(self, before: QueueSource) -> None:
+        """As `QueueSource.continue_from`."""
+        if not isinstance(before, HybridQueue) or before.context.buckets != self.context.buckets:
+            return
+        old, new = before._options, self._options
+        if (old.postgres, old.redis, old.layout) != (new.postgres, new.redis, new.layout):
+            return
+        before._watched.adopt(self._watched)
+        self._watched = before._watched
         self.health = self._watched.health
 
     def samplers(self) -> list[Sampler]:

@@ -93,7 +93,7 @@ class Drift:
         self._before = now
         if unconfirmed:
             run.again_in = CONFIRM_AFTER
-        run.publish(f"{watched.context.name} drift", self._readings(now, counts))
+        run.publish(f"source {watched.context.name}: drift", self._readings(now, counts))
 
     def _lengths(self, run: Run, queues: list[QueueKey]) -> dict[QueueKey, int]:
         answers = self._store.ask(run, [("LLEN", key.full_name) for key in queues])

@@ -76,7 +76,7 @@ class QuickRedis:
             readings += watched.crew.readings(watched.context.all_labels, self._expected, now)
             watched.health.workers = watched.crew.states(now)
             watched.health.workers_healthy = watched.crew.healthy(now)
-        run.publish(f"{watched.context.name} redis", readings)
+        run.publish(f"source {watched.context.name}: redis", readings)
 
     def _lists(self, run: Run, queues: list[QueueKey]) -> Iterator[Reading]:
         labels = self._watched.context.all_labels

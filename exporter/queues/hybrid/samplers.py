@@ -167,7 +167,7 @@ class Failed:
                 mine = {**watched.context.all_labels, **key.labels, "state": "failed"}
                 readings.append(Reading("postwatch_queue_jobs", mine, counts.get(key, 0)))
                 readings.append(Reading("postwatch_queue_counted_timestamp_seconds", mine, now))
-        run.publish(f"{watched.context.name} failed", readings)
+        run.publish(f"source {watched.context.name}: failed", readings)
 
     def _find_ends(self, tx: Session, tables: Tables, run: Run) -> None:
         """When a queue last finished a job before we came: each is asked for once, while the time lasts."""
@@ -208,8 +208,8 @@ def publish(watched: Watched, run: Run) -> None:
     """What looks and counts have made known. The caller holds the lock."""
     labels = watched.context.all_labels
     present = watched.present()
-    run.publish(f"{watched.context.name} living", _living(watched, present, labels))
-    run.publish(f"{watched.context.name} counted", watched.ledger.readings(labels))
+    run.publish(f"source {watched.context.name}: living", _living(watched, present, labels))
+    run.publish(f"source {watched.context.name}: counted", watched.ledger.readings(labels))
 
 
 def _living(watched: Watched, present: list[QueueKey], labels: dict[str, str]) -> Iterator[Reading]:

@@ -65,6 +65,15 @@ class Watched:
         self.transactions = Transactions()
         self.follower: Follower | None = None
 
+    def adopt(self, other: Watched) -> None:
+        """Go on by the options of `other`, which has not begun."""
+        with self.lock:
+            self.context, self.targets = other.context, other.targets
+            self.crew.adopt(other.crew)
+            self.roster.adopt(other.roster)
+            self.ledger.targets = other.targets
+            self.namer.forget()
+
     def look(self, tx: Session, avoid: Sequence[str] = EXACT_PLAN) -> None:
         """Begin the session's transaction and read what changed since the last look in its snapshot.
 

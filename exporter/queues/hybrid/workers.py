@@ -57,6 +57,11 @@ class Crew:
         self._workers: dict[str, _Worker] = {}
         self._has_heartbeats = False
 
+    def adopt(self, other: Crew) -> None:
+        """Judge by the limits of `other` from now on."""
+        self._dead_after, self._forget_after = other._dead_after, other._forget_after
+        self._error_limit = other._error_limit
+
     def ended(self, worker: str, outcome: str, started: float | None, ended: float | None) -> None:
         """A job that `worker` ran has ended."""
         one = self._worker(worker)
