@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from demo.platform import Platform
-from demo.queues import ANALYTICS, DIVISION, HIGH, LOW, NORMAL, WARMUP
+from demo.queues import ANALYTICS, DIVISION, HIGH, LOW, NORMAL, WARMUP, NewJob
 
 _Script = Callable[[Platform], Iterator["Beat"]]
 
@@ -36,7 +36,7 @@ def _campaign(platform: Platform) -> Iterator[Beat]:
         'postwatch_queue_depth{queue="email-sending"}',
     )
     yield Beat(
-        30,
+        70,  # as long as they need for it
         "Three workers with room for four jobs each work it off. Depth over throughput is the time to drain.",
         'rate(postwatch_queue_jobs_finished_total{queue="email-sending"}[1m])',
     )
@@ -93,6 +93,8 @@ def _expiry(platform: Platform) -> Iterator[Beat]:
 
 
 def _worker_death(platform: Platform) -> Iterator[Beat]:
+    platform.producer.add([NewJob(NORMAL, 6.0)] * 12)
+    yield Beat(5, "All three workers are busy with long jobs.", "postwatch_worker_jobs_running")
     platform.kill_worker("worker-2")
     try:
         yield Beat(
@@ -120,7 +122,7 @@ SCENES: Sequence[Scene] = (
     Scene("expiry", "A list expires", _expiry),
     Scene("worker-death", "A worker dies", _worker_death),
 )
-_CALM = Beat(12, "A quiet morning: all five queues keep up.", "postwatch_queue_depth")
+_CALM = Beat(8, "A quiet morning: all five queues keep up.", "postwatch_queue_depth")
 
 
 class Story:

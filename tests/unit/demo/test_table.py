@@ -46,9 +46,7 @@ def test_rates_and_drain_time_come_from_the_window() -> None:
     assert (row.failed, row.drift) == (7, 5)
 
 
-@pytest.mark.parametrize(
-    ("depth", "level"), [(99, "ok"), (100, "warning"), (999, "warning"), (1000, "critical")]
-)
+@pytest.mark.parametrize(("depth", "level"), [(99, "ok"), (100, "warning"), (999, "warning"), (1000, "critical")])
 def test_depth_is_judged_by_the_exported_thresholds(depth: int, level: str) -> None:
     row = {row.queue: row for row in make_rows([look(1010, depth, 0)])}[NORMAL]
     assert row.level == level

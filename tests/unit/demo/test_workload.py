@@ -32,9 +32,7 @@ def test_the_books_follow_a_job_through_a_retry_to_its_end() -> None:
     assert ledger.open == 1
     ledger.ended(NORMAL, "a", "worker-1", run_at=110.0, started=111.0, ended=113.0, error=None)
     assert ledger.open == 0
-    truth = {
-        (one.metric, *one.labels.values()): one for one in truth_of(NORMAL, ledger.queues[NORMAL.key], 60)
-    }
+    truth = {(one.metric, *one.labels.values()): one for one in truth_of(NORMAL, ledger.queues[NORMAL.key], 60)}
     queue = ("email-sending", "normal")
     assert truth["postwatch_queue_job_retries_total", *queue].low == 1
     assert truth["postwatch_queue_job_errors_total", "TimeoutError", *queue].low == 1
