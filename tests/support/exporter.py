@@ -1,0 +1,292 @@
+"""The exporter under test: as a daemon in a process of its own, or in this one, where each look is asked for."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TextIO
+
+import httpx
+import psycopg
+import structlog
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+
+from chassis.clock import SystemClock
+from chassis.exposition import Board, Format
+from chassis.settings import parse
+from exporter.app import Watch
+from exporter.catalogue import CATALOGUE
+from exporter.model import QueueKey
+from exporter.sampling.outcome import Outcome
+from exporter.settings import ExporterSettings
+from tests.support.databases import Database
+from tests.support.wait import eventually
+
+REPOSITORY = Path(__file__).parents[2]
+Log = dict[str, Any]
+# Quick looks as often as may be, and a budget that no test is to wait for.
+QUICK = {"interval": "1s", "stale_after": "2s", "budget": "100%"}
+
+
+def source(postgres: str, redis: str | None = None, name: str = "mail", **more: Any) -> dict[str, Any]:
+    """One entry of `queues`; `more` are its further options, `schema` among them."""
+    given = {"name": name, "kind": "hybrid", "postgres": postgres, **more}
+    return given if redis is None else {**given, "redis": redis}
+
+
+def config(*sources: Mapping[str, Any], **defaults: Any) -> dict[str, Any]:
+    """A whole configuration; `defaults` go over quick ones."""
+    return {
+        "web": {"listen": "127.0.0.1:0"},
+        "defaults": {**QUICK, **defaults},
+        "queues": [dict(each) for each in sources],
+    }
+
+
+class Samples:
+    """An exposition, read by the parser of prometheus-client."""
+
+    def __init__(self, text: str) -> None:
+        self._series: dict[str, list[tuple[dict[str, str], float]]] = {}
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                self._series.setdefault(sample.name, []).append((dict(sample.labels), float(sample.value)))
+
+    def series(self, name: str, **labels: str) -> list[tuple[dict[str, str], float]]:
+        """All series of `name` that have these labels, others allowed."""
+        return [
+            (mine, value)
+            for mine, value in self._series.get(name, [])
+            if all(mine.get(label) == wanted for label, wanted in labels.items())
+        ]
+
+    def get(self, name: str, **labels: str) -> float | None:
+        """The value of the one series that has these labels; None if there is none."""
+        found = self.series(name, **labels)
+        assert len(found) <= 1, f"{name}{labels} is not one series: {found}"
+        return found[0][1] if found else None
+
+    def value(self, name: str, **labels: str) -> float:
+        """The same, of a series that has to be there."""
+        found = self.get(name, **labels)
+        assert found is not None, f"no {name}{labels}; there are {self.series(name)}"
+        return found
+
+    def queue(self, metric: str, full_name: str, **labels: str) -> float | None:
+        """`postwatch_queue_<metric>` of a queue by its full name, e.g. `email-sending:high`."""
+        return self.get(f"postwatch_queue_{metric}", **QueueKey.parse(full_name).labels, **labels)
+
+    def up(self, sampler: str, source: str = "mail") -> float | None:
+        """`postwatch_sampler_up`."""
+        return self.get("postwatch_sampler_up", sampler=sampler, source=source)
+
+    def by(self, label: str, name: str, **labels: str) -> dict[str, float]:
+        """Values of `name` by one of its labels."""
+        return {mine[label]: value for mine, value in self.series(name, **labels)}
+
+    @property
+    def names(self) -> set[str]:
+        """Of all samples, so that a histogram has three."""
+        return set(self._series)
+
+
+class OffsetClock(SystemClock):
+    """The machine's clock, set forward or back."""
+
+    def __init__(self) -> None:
+        self.monotonic_offset = 0.0
+        self.offset = 0.0
+
+    def now(self) -> float:
+        return super().now() + self.offset
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.monotonic_offset
+
+
+class Exporter:
+    """Samplers in this process, run when they are asked to; logs of it are in `log`."""
+
+    def __init__(self, given: Mapping[str, Any]) -> None:
+        self.clock = OffsetClock()
+        self.board = Board([metric.family for metric in CATALOGUE], self.clock)
+        self.watch = Watch(parse(yaml.safe_dump(dict(given)), ExporterSettings, {}), self.board, self.clock)
+        self.log: list[Log] = []
+        self._capture = structlog.testing.capture_logs()
+
+    def __enter__(self) -> Self:
+        # structlog types it for any logger's lines.
+        self.log = self._capture.__enter__()  # type: ignore[assignment]
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._capture.__exit__(kind, error, trace)
+        self.watch.stop(5)
+
+    def run(self, *kinds: str, source: str = "mail") -> Outcome:
+        """Runs samplers in order; answers the last one's outcome."""
+        outcome = None
+        for kind in kinds:
+            outcome = self.watch.sampling.run_once(f"{kind}/{source}")
+        assert outcome is not None
+        return outcome
+
+    def look(self, *kinds: str, source: str = "mail") -> Samples:
+        """Runs samplers, by default the exact count with its look, which have to succeed; then what is served."""
+        for kind in kinds or ("counts",):
+            outcome = self.run(kind, source=source)
+            assert outcome.up, outcome.error
+        return self.samples()
+
+    def samples(self) -> Samples:
+        """What is served now."""
+        self.watch.publish_settings()
+        return Samples(self.board.body(Format.TEXT).decode())
+
+    def logged(self, event: str) -> list[Log]:
+        """Lines of the log with that event."""
+        return [line for line in self.log if line["event"] == event]
+
+
+class Daemon:
+    """`python -m exporter` as a process; ended with the block."""
+
+    def __init__(self, folder: Path, given: Mapping[str, Any] | str, *, prefix: tuple[str, ...] = ()) -> None:
+        self.config = folder / "exporter.yml"
+        self.write(given)
+        self._out = folder / "exporter.log"
+        self._err = folder / "exporter.err"
+        self._prefix = prefix
+        self._files: list[TextIO] = []
+        self.process: subprocess.Popen[str]
+
+    def write(self, given: Mapping[str, Any] | str) -> None:
+        """The configuration, at once as an editor does it."""
+        fresh = self.config.with_suffix(".new")
+        fresh.write_text(given if isinstance(given, str) else yaml.safe_dump(dict(given)))
+        fresh.replace(self.config)
+
+    def __enter__(self) -> Self:
+        self._files = [self._out.open("w"), self._err.open("w")]
+        self.process = subprocess.Popen(
+            [*self._prefix, sys.executable, "-m", "exporter", "--config", str(self.config)],
+            stdout=self._files[0],
+            stderr=self._files[1],
+            cwd=REPOSITORY,
+            env={**os.environ, "PYTHONWARNINGS": "error::ResourceWarning"},
+            text=True,
+        )
+        try:
+            eventually(self._started, within=30)
+        except BaseException:
+            self.kill()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.kill()
+        if kind is None:
+            assert "Traceback" not in self.errors, self.errors
+
+    def _started(self) -> bool:
+        assert self.process.poll() is None or self._ended(), f"exit {self.process.returncode}: {self.errors}"
+        return bool(self.logged("started"))
+
+    def _ended(self) -> bool:
+        raise RuntimeError(f"the daemon ended with {self.process.returncode}: {self.errors}")
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return str(self.logged("started")[0]["url"])
+
+    @property
+    def errors(self) -> str:
+        """What stands on its standard error."""
+        return self._err.read_text()
+
+    def log(self) -> list[Log]:
+        """All complete lines so far."""
+        lines = self._out.read_text().split("\n")[:-1]
+        return [json.loads(line) for line in lines]
+
+    def logged(self, event: str, **fields: str) -> list[Log]:
+        """Lines of the log with that event and these fields."""
+        return [line for line in self.log() if line["event"] == event and fields.items() <= line.items()]
+
+    def get(self, path: str = "/metrics", **headers: str) -> httpx.Response:
+        """The answer to a GET."""
+        return httpx.get(self.url + path, headers=headers, timeout=5)
+
+    def samples(self) -> Samples:
+        """What it serves now."""
+        return Samples(self.get().text)
+
+    def until(self, metric: str, expected: float | None, within: float = 15.0, **labels: str) -> Samples:
+        """Waits until the one series has that value (None: is gone); answers all that was served then."""
+
+        def reached() -> Samples:
+            samples = self.samples()
+            assert samples.get(metric, **labels) == expected
+            return samples
+
+        return eventually(reached, within)
+
+    def until_up(self, expected: float, *samplers: str, source: str = "mail", within: float = 15.0) -> Samples:
+        """Waits until these samplers of a source have that `postwatch_sampler_up`."""
+
+        def reached() -> Samples:
+            samples = self.samples()
+            assert {each: samples.up(each, source) for each in samplers} == dict.fromkeys(samplers, expected)
+            return samples
+
+        return eventually(reached, within)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Sends it a signal."""
+        self.process.send_signal(number)
+
+    def stop(self) -> int:
+        """SIGTERM; its exit code, which has to come within 10 seconds."""
+        self.process.terminate()
+        return self.process.wait(10)
+
+    def kill(self) -> None:
+        """Ends it at once."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(10)
+        for file in self._files:
+            file.close()
+
+
+def command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """The exporter's command, run to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "exporter", *arguments],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def connections(database: Database) -> int:
+    """Sessions that the exporter has open in a database, as the server knows them."""
+    with psycopg.connect(database.server.url()) as admin:
+        row = admin.execute(
+            "select count(*) from pg_stat_activity where application_name = 'postwatch' and datname = %s",
+            [database.name],
+        ).fetchone()
+    assert row is not None
+    return int(row[0])
