@@ -53,7 +53,7 @@ class Watch:
         self.settings = settings
         self.sources: tuple[QueueSource, ...] = tuple(self._source(o) for o in settings.queue_options())
         samplers: list[Sampler] = [sampler for source in self.sources for sampler in source.samplers()]
-        budgets = {account: Budget(ratio) for account, ratio in self._ratios.items()}
+        budgets = {account: Budget(ratio, clock) for account, ratio in self._ratios.items()}
         self.sampling: Sampling = Sampling(
             samplers, budgets, board, clock, before.sampling.outcomes if before else None
         )

@@ -1,8 +1,8 @@
 """What one watched database pays for being watched, and how that is held.
 
-All samplers of a database share `budget`, a ratio of wall time. The most urgent are served first: each
-gets the share that its interval needs; what is left stretches the others. A sampler's next run waits
-until its share has paid for the last one, so the bound holds whatever a single run costs.
+All samplers of a database share `budget`, a ratio of wall time. The most urgent keep their intervals as
+long as the budget can bear that at all. All others wait until whatever was spent is paid for: what is
+spent is paid at the rate of the budget, and nothing but the most urgent starts while a debt is left.
 """
 
 from __future__ import annotations
@@ -10,82 +10,80 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 
-# Nobody is starved: this part of the budget is kept for each sampler that is less urgent.
-RESERVE = 0.06
-# Costs vary from run to run; a share is planned for a little more than the mean.
-HEADROOM = 1.25
+from chassis.clock import Clock
+
+# The most urgent samplers get this part of the budget at the most; the others are not starved.
+URGENT = 0.9
+# The others plan with this part of the budget at the least, whatever the urgent ones take.
+LEAST = 0.1
 # Weight of the newest run in the smoothed cost.
 NEWEST = 0.3
 
 
 @dataclass
 class _Account:
-    urgency: int  # lower is more urgent
+    urgency: int  # 0: the most urgent
     interval: float
     cost: float = 0.0  # smoothed seconds a run
-    last: float = 0.0
-    share: float = 0.0
 
 
 class Budget:
-    """Shares of one database's time. Thread-safe.
+    """Intervals of the samplers of one database. Thread-safe.
 
     `ratio` is seconds of the source's time a second of wall time, e.g. 0.005.
     """
 
-    def __init__(self, ratio: float) -> None:
+    def __init__(self, ratio: float, clock: Clock) -> None:
         self.ratio = ratio
+        self._clock = clock
         self._accounts: dict[str, _Account] = {}
+        self._paid_at = clock.monotonic()  # when all that was spent so far will have been paid for
         self._lock = threading.Lock()
 
     def join(self, name: str, urgency: int, interval: float) -> None:
-        """Make a sampler known before its first run."""
+        """Make a sampler known before its first run. `urgency` 0 is the most urgent."""
         with self._lock:
             self._accounts[name] = _Account(urgency, interval)
-            self._divide()
 
     def leave(self, name: str) -> None:
-        """Forget a sampler; its share goes to the others."""
+        """Forget a sampler."""
         with self._lock:
             self._accounts.pop(name, None)
-            self._divide()
 
     def spent(self, name: str, seconds: float) -> None:
         """Note what the source spent on one run."""
         with self._lock:
-            account = self._accounts[name]
-            account.last = seconds
-            first = account.cost == 0.0
-            account.cost = seconds if first else account.cost + NEWEST * (seconds - account.cost)
-            self._divide()
+            self._paid_at = max(self._paid_at, self._clock.monotonic()) + seconds / self.ratio
+            account = self._accounts.get(name)
+            if account:
+                account.cost += (NEWEST if account.cost else 1.0) * (seconds - account.cost)
 
     def interval(self, name: str) -> float:
-        """Seconds from the start of the last run to the start of the next: never under the configured interval."""
+        """Seconds between starts that the budget can bear in the long run; never under the configured ones."""
         with self._lock:
             account = self._accounts[name]
-            if not account.share:
-                return account.interval
-            return max(account.interval, account.last / account.share, account.cost / account.share)
+            urgent = self._demand(0)
+            if account.urgency == 0:
+                return account.interval * max(1.0, urgent / (URGENT * self.ratio))
+            # What the urgent ones leave is divided by need: each of the others is stretched alike,
+            # but the less urgent twice as much as the next.
+            free = max(self.ratio - min(urgent, URGENT * self.ratio), LEAST * self.ratio)
+            others = [a for a in self._accounts.values() if a.urgency > 0]
+            weights = sum(2.0**-a.urgency for a in others if a.cost)
+            share = free * 2.0**-account.urgency / weights if weights and account.cost else free
+            return max(account.interval, account.cost / share)
 
-    def pause(self, name: str) -> float:
-        """Seconds after which the last run is paid for, whatever interval is configured."""
+    def wait(self, name: str) -> float:
+        """Seconds until a sampler may start: for all but the most urgent until all debt is paid.
+
+        Nobody waits for the first run: what is watched is to be seen at once.
+        """
         with self._lock:
-            account = self._accounts[name]
-            return account.last / account.share if account.share else 0.0
+            account = self._accounts.get(name)
+            if account is None or account.urgency == 0 or not account.cost:
+                return 0.0
+            return max(0.0, self._paid_at - self._clock.monotonic())
 
-    def allowance(self, name: str) -> float:
-        """Seconds that one run may cost at the configured interval within this sampler's share."""
-        with self._lock:
-            account = self._accounts[name]
-            return account.share * account.interval
-
-    def _divide(self) -> None:
-        left = self.ratio
-        ordered = sorted(self._accounts.values(), key=lambda a: a.urgency)
-        for position, account in enumerate(ordered):
-            later = len(ordered) - position - 1
-            most = left - min(later * RESERVE, 0.9) * self.ratio
-            needed = HEADROOM * account.cost / account.interval
-            account.share = most if later == 0 else min(needed or RESERVE * self.ratio, most)
-            account.share = max(account.share, 0.01 * self.ratio / max(len(ordered), 1))
-            left = max(left - account.share, 0.0)
+    def _demand(self, urgency: int) -> float:
+        """Seconds a second that samplers of one urgency would take at their configured intervals."""
+        return sum(a.cost / a.interval for a in self._accounts.values() if a.urgency == urgency)

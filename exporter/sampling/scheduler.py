@@ -27,6 +27,7 @@ log = get_logger(__name__)
 
 # Samplers wait for their sources most of the time; a thread each for the usual number, a queue beyond it.
 MAX_THREADS = 32
+MOST_DEBT = 0.05  # seconds of waiting for the budget that are not worth a delay
 CLOCK_WATCH = 1.0  # seconds between looks at the wall clock
 CLOCK_STEP = 0.5  # seconds that count as a step
 STARTUP_SPREAD = 0.25  # of the first interval: samplers of one process do not all start at once
@@ -113,9 +114,7 @@ class Sampling:
         budget = self._budgets.get(sampler.account)
         if budget:
             budget.spent(name, run.source_seconds)
-            outcome.interval = budget.interval(name)
-            if outcome.soon is not None:
-                outcome.soon = max(outcome.soon, budget.pause(name))
+            outcome.interval = max(sampler.interval, budget.interval(name))
         ttl = max(sampler.stale_after, 3 * outcome.interval + sampler.timeout)
         for owner, readings in run.published.items():
             self._board.publish(owner, readings, ttl)
@@ -141,14 +140,28 @@ class Sampling:
                 return
             self._running += 1
         began = self._clock.monotonic()
+        budget = self._budgets.get(self._samplers[name].account)
+        wait = budget.wait(name) if budget else 0.0
+        if wait > MOST_DEBT:
+            self._leave()
+            self.outcomes[name].interval = max(self.outcomes[name].interval, self._since_start(name) + wait)
+            self._schedule(name, wait)
+            return
         try:
             outcome = self.run_once(name)
             interval = outcome.interval if outcome.soon is None else outcome.soon
         finally:
-            with self._idle:
-                self._running -= 1
-                self._idle.notify_all()
+            self._leave()
         self._schedule(name, max(0.0, interval - (self._clock.monotonic() - began)))
+
+    def _leave(self) -> None:
+        with self._idle:
+            self._running -= 1
+            self._idle.notify_all()
+
+    def _since_start(self, name: str) -> float:
+        last = self.outcomes[name].last_start
+        return 0.0 if last is None else max(0.0, self._clock.now() - last)
 
     def _schedule(self, name: str, delay: float) -> None:
         if self._stopping.is_set():
