@@ -260,6 +260,19 @@ def free_port() -> int:
             return port
 
 
+def listens(pid: int, port: int) -> bool:
+    """Whether it is that process, and not another one, that listens on that port of 127.0.0.1."""
+    listening = "0A"
+    address = f"0100007F:{port:04X}"
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()]
+    sockets = {f"socket:[{row[9]}]" for row in rows if row[1] == address and row[3] == listening}
+    for file in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):  # closed while we looked
+            if str(file.readlink()) in sockets:
+                return True
+    return False
+
+
 def tail(log: Path, lines: int = 12) -> str:
     try:
         return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from demo.config import write_config
 from demo.platform import DATABASE, READER, create_layout
-from demo.process import ServerError, Tethered, free_port, tail
+from demo.process import ServerError, Tethered, free_port, listens, tail
 from demo.servers import Postgres, Redis, Valkey
 
 DEFAULT_PORT = 9797
@@ -45,8 +45,41 @@ class Stage:
     postgres: Postgres
     store: Redis
     config: Path
-    url: str
-    exporter: Tethered | None
+    pace: Pace
+    keep: bool
+    port: int = 0
+    exporter: Tethered | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def listen_on(self, port: int) -> None:
+        """Writes the exporter's configuration."""
+        self.port = port
+        postgres = self.postgres.url(DATABASE, READER)
+        write_config(self.config, port=port, postgres=postgres, redis=self.store.url, **vars(self.pace))
+
+    def start_exporter(self, *, other_port: bool) -> None:
+        """Returns when it is ready; takes another port if somebody took ours meanwhile and `other_port` is set."""
+        command = [sys.executable, "-m", "exporter", "run", "--config", str(self.config)]
+        for attempt in range(5):
+            self.exporter = Tethered(command, log=self.log, remove=None if self.keep else self.folder)
+            try:
+                _wait_until_ready(self)
+                return
+            except ServerError as error:
+                if not other_port or "in use" not in str(error) or attempt == 4:
+                    raise
+            self.stop_exporter()
+            self.listen_on(free_port())
+
+    def exporter_listens(self) -> bool:
+        return self.exporter is not None and listens(self.exporter.pid, self.port)
+
+    def stop_exporter(self) -> None:
+        if self.exporter is not None:
+            self.exporter.stop()
 
     @property
     def log(self) -> Path:
@@ -84,19 +117,12 @@ def set_up(
             stack.enter_context(store)
         with progress("Creating the queue tables and a role that may only read them"):
             create_layout(postgres)
-        port = port or _usual_port()
-        config = top / "exporter.yml"
-        write_config(config, port=port, postgres=postgres.url(DATABASE, READER), redis=store.url, **vars(pace))
-        stage = Stage(top, postgres, store, config, f"http://127.0.0.1:{port}", None)
+        stage = Stage(top, postgres, store, top / "exporter.yml", pace, keep)
+        stage.listen_on(port or _usual_port())
         if exporter:
             with progress("Starting the exporter"):
-                stage.exporter = Tethered(
-                    [sys.executable, "-m", "exporter", "run", "--config", str(config)],
-                    log=stage.log,
-                    remove=None if keep else top,
-                )
-                stack.callback(stage.exporter.stop)
-                _wait_until_ready(stage)
+                stack.callback(stage.stop_exporter)
+                stage.start_exporter(other_port=port is None)
         yield stage
 
 
@@ -136,7 +162,8 @@ def _wait_until_ready(stage: Stage) -> None:
             raise ServerError(problem)
         try:
             with urllib.request.urlopen(f"{stage.url}/readyz", timeout=2) as answer:  # noqa: S310 — our own URL
-                if answer.status == http.HTTPStatus.OK:
+                # The exporter of another demo may answer there while ours is about to notice that.
+                if answer.status == http.HTTPStatus.OK and stage.exporter_listens():
                     return
         except (urllib.error.URLError, OSError, http.client.HTTPException):
             pass

@@ -58,9 +58,7 @@ def no_processes(family: list[psutil.Process]) -> bool:
 def own_tmp() -> Iterator[Path]:
     """A temporary folder that every user may enter, as /tmp is; pytest's own are private."""
     with contextlib.ExitStack() as stack:
-        path = Path(
-            subprocess.check_output(["mktemp", "-d", "/tmp/postwatch-test-XXXXXX"], text=True).strip()
-        )
+        path = Path(subprocess.check_output(["mktemp", "-d", "/tmp/postwatch-test-XXXXXX"], text=True).strip())
         path.chmod(0o711)
         stack.callback(path.rmdir)  # fails if the demo left anything
         yield path
@@ -158,3 +156,13 @@ def test_a_folder_with_something_in_it_is_refused(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "is not an empty folder" in done.stderr
     assert (tmp_path / "mine.txt").exists()
+
+
+def test_two_at_once_get_out_of_each_others_way(own_tmp: Path) -> None:
+    options = ("--no-tty", "--duration", "8s")
+    with demo(own_tmp, *options) as one, demo(own_tmp, *options) as other:
+        said = [read_until(process.stdout, r"email-sending +high", within=40) for process in (one, other)]
+        rest = [process.communicate(timeout=30)[0] for process in (one, other)]
+        assert [one.returncode, other.returncode] == [0, 0], "".join(rest)
+    urls = [re.findall(r"http://127.0.0.1:\d+/metrics", text)[0] for text in said]
+    assert urls[0] != urls[1]
