@@ -24,6 +24,9 @@ OPEN_ATTEMPTS = 5_000  # attempts under way whose rows are looked at again
 class Follower(Protocol):
     """Reads what changed since the last look."""
 
+    def go_on(self, tables: Tables) -> None:
+        """The same tables were looked at anew: their columns may have changed, not their rows."""
+
     def read(self, tx: Session, plan: Plan, journal: Journal) -> tuple[Stretch, ...]:
         """Enter all changes of the plan into the journal; answers which stretches are left for the next look."""
 
@@ -36,6 +39,10 @@ class ByTime:
         self._namer = namer
         self._meanings = {value: str(meaning) for meaning, values in tables.layout.states for value in values}
         self._rate = 10.0  # rows a second, as last seen
+
+    def go_on(self, tables: Tables) -> None:
+        """As `Follower.go_on`."""
+        self._tables = tables
 
     def read(self, tx: Session, plan: Plan, journal: Journal) -> tuple[Stretch, ...]:
         """As `Follower.read`."""
@@ -155,6 +162,10 @@ class ByIdentity:
             **dict.fromkeys(spec.success, "completed"),
             **dict.fromkeys(spec.failed, "failed"),
         }
+
+    def go_on(self, tables: Tables) -> None:
+        """As `Follower.go_on`."""
+        self._tables = tables
 
     def read(self, tx: Session, plan: Plan, journal: Journal) -> tuple[Stretch, ...]:
         """As `Follower.read`. Identities are dense: rereading an old stretch costs little, so none is left."""

@@ -2,7 +2,8 @@
 -- table as it is: {job} is a 64-bit number for the job's id; a column that is not there is a typed null.
 
 -- name: snapshot
-select pg_snapshot_xmin(pg_current_snapshot())::text::int8, now(), to_regclass(%(table)s)::oid::int8
+select pg_snapshot_xmin(pg_current_snapshot())::text::int8, now(),
+       to_regclass(%(jobs)s)::oid::int8, to_regclass(%(logs)s)::oid::int8
 
 -- name: changes
 select {job}, {queue}::text, {priority}, {status}::text, {attempts}, {created}, {run_at}, {started}, {ended},

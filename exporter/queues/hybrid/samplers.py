@@ -152,7 +152,7 @@ class Failed:
             tx.begin(EXACT_PLAN)
             with watched.lock:
                 tables = watched.known_tables(tx)
-            _, now, _ = tx.row(tables.query("snapshot"), {"table": "pg_class"})
+            (now,) = tx.row("select now()")
             rows = tx.rows(tables.query("failed"))
             self._find_ends(tx, tables, run)
         counts: dict[QueueKey, int] = {}

@@ -54,6 +54,8 @@ class Watched:
         self.redis_lengths: dict[QueueKey, int] = {}
         self.aligned: list[dict[QueueKey, tuple[int, int]]] = []  # handed over and in Redis, of the last two counts
         self.database_now = context.clock.now()
+        logs = layout.logs.table if layout.logs else None
+        self._table_names = {"jobs": regclass(layout.jobs.table), "logs": regclass(logs) if logs else None}
         self._history: tuple[object, ...] | None = None
         self._xmax = 0
         self._begin_afresh()
@@ -84,10 +86,12 @@ class Watched:
         monotonic = clock.monotonic()
         tx.begin(avoid)
         tables = self.known_tables(tx)
-        xmin, self.database_now, oid = tx.row(tables.query("snapshot"), {"table": regclass(self.layout.jobs.table)})
-        if oid != tables.jobs.oid:
+        xmin, self.database_now, *oids = tx.row(tables.query("snapshot"), self._table_names)
+        if tuple(oids) != tables.oids:
             tables = self._read_tables(tx)
-        self._notice_new_history(activity, tables.jobs.oid)
+        self._notice_new_history(activity, tables)
+        if self.follower is not None:
+            self.follower.go_on(tables)
         self._read_queues(tx, tables)
         if tables.follows_changes or tables.reads_logs:
             moment = self.transactions.moment(activity, monotonic)
@@ -96,7 +100,7 @@ class Watched:
                 self.follower = (ByIdentity if tables.reads_logs else ByTime)(tables, self.namer)
             if plan.stepped:
                 log.warning("database_clock_stepped", source=self.context.name, seconds=round(plan.stepped, 3))
-            self.journal.look(plan.eligible, self.database_now, monotonic, first=plan.first)
+            self.journal.look(plan, self.database_now, monotonic)
             unread = self.follower.read(tx, plan, self.journal)
             self.horizon.done(plan, xmin, unread)
             self.journal.looked(self.horizon.reach)
@@ -109,7 +113,6 @@ class Watched:
 
     def _read_tables(self, tx: Session) -> Tables:
         self.tables = read_tables(tx, self.layout)
-        self.follower = None
         self.ledger.absent = frozenset(absent_metrics(self.tables, has_redis=self.context.store is not None))
         return self.tables
 
@@ -120,8 +123,8 @@ class Watched:
         self.paused = {name: not active for name, active in rows if name is not None and active is not None}
         self.named = frozenset(self.namer.by_number(name, None) for name, _ in rows if name is not None)
 
-    def _notice_new_history(self, activity: Activity, oid: int) -> None:
-        history = (*activity.history, oid)
+    def _notice_new_history(self, activity: Activity, tables: Tables) -> None:
+        history = (*activity.history, tables.read_by)
         if self._history is not None and (history != self._history or activity.xmax < self._xmax):
             reason = "the table is another one" if history[:-1] == self._history[:-1] else "failover or restore"
             log.warning("reading_starts_afresh", source=self.context.name, reason=reason)

@@ -106,6 +106,16 @@ class Tables:
         """Whether a column tells when a row was changed."""
         return self.has(self.layout.jobs.changed)
 
+    @property
+    def oids(self) -> tuple[int, int | None]:
+        """What the names of the tables of jobs and of attempts stand for."""
+        return self.jobs.oid, self.logs.oid if self.logs is not None else None
+
+    @property
+    def read_by(self) -> tuple[int, int | None]:
+        """The tables that are followed; where reading stands means nothing in others."""
+        return self.jobs.oid, self.logs.oid if self.reads_logs and self.logs is not None else None
+
     def has(self, column: str | None) -> bool:
         """Whether the table of jobs has it."""
         return column is not None and column in self.jobs.columns
