@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from chassis.exposition import Reading
-from exporter.model import QueueKey
+from exporter.model import OTHER_QUEUE, QueueKey
 
 
 @dataclass
@@ -168,6 +168,8 @@ class Book:
                 stamp = self.active_at if state == "active" and self.active_at else self.counted_at
                 yield Reading("postwatch_queue_jobs", {**mine, "state": state}, count)
                 yield Reading("postwatch_queue_counted_timestamp_seconds", {**mine, "state": state}, stamp)
+            if key == OTHER_QUEUE:
+                continue  # of many queues, so that only what adds up is told
             if key in oldest_active:
                 name = "postwatch_queue_oldest_active_timestamp_seconds"
                 yield Reading(name, mine, oldest_active[key])

@@ -166,5 +166,5 @@ class Ledger:
         """When a job last ended, for those of the present queues where one did."""
         for key in present:
             last = self.tally(key).last_finished
-            if last is not None:
+            if last is not None and key != OTHER_QUEUE:
                 yield Reading("postwatch_queue_last_finished_timestamp_seconds", {**labels, **key.labels}, last)

@@ -11,7 +11,7 @@ from chassis.exposition import Reading
 from exporter.clients.postgres import Database
 from exporter.clients.redis import Store
 from exporter.jobs.ledger import Targets
-from exporter.model import QueueKey, Remark
+from exporter.model import OTHER_QUEUE, QueueKey, Remark
 from exporter.sampling.sampler import Run, Sampler
 
 
@@ -116,6 +116,8 @@ class QueueSource(Protocol):
 def target_readings(targets: Targets, queues: list[QueueKey], labels: dict[str, str]) -> Iterator[Reading]:
     """Configured targets and thresholds of `queues`, defaults included."""
     for key in queues:
+        if key == OTHER_QUEUE:
+            continue  # many queues together, none of which this would be the target of
         target = targets.of(key)
         mine = {**labels, **key.labels}
         if target.seconds is not None:
