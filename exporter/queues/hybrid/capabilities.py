@@ -14,6 +14,7 @@ _FOLLOWED = (
     "postwatch_queue_job_duration_seconds",
     "postwatch_queue_job_wait_seconds",
     "postwatch_queue_last_finished_timestamp_seconds",
+    "postwatch_queue_long_transactions_total",
 )
 _OF_REDIS = (
     "postwatch_queue_redis_length",
@@ -23,7 +24,15 @@ _OF_REDIS = (
     "postwatch_queue_next_expiry_timestamp_seconds",
     "postwatch_queue_dead_letters",
     "postwatch_workers",
+    "postwatch_workers_expected",
     "postwatch_workers_healthy",
+    "postwatch_worker_last_heartbeat_timestamp_seconds",
+    "postwatch_worker_start_timestamp_seconds",
+    "postwatch_worker_jobs_running",
+    "postwatch_worker_capacity",
+    "postwatch_worker_jobs_finished_total",
+    "postwatch_worker_job_seconds_total",
+    "postwatch_worker_restarts_total",
 )
 
 

@@ -11,6 +11,7 @@ from exporter.clients.postgres import Session
 from exporter.jobs.transactions import ACTIVITY, Activity, read_activity
 from exporter.model import Remark, SampleFailed
 from exporter.queues.hybrid.capabilities import absent_metrics
+from exporter.queues.hybrid.layout import Layout, split_name
 from exporter.queues.hybrid.lists import ACTIVE_WORKERS, DEAD_LETTERS
 from exporter.queues.hybrid.source import EXACT_PLAN, Watched
 from exporter.queues.hybrid.tables import Table, Tables, read_table, read_tables
@@ -46,6 +47,16 @@ def _postgres(watched: Watched, run: Run) -> Iterator[Remark]:
             (role,) = tx.row("select quote_ident(current_user)")
             yield from _server(name, role, activity)
             layout = watched.layout
+            closed = _closed_schemas(tx, layout)
+            for schema, is_named in closed:
+                yield Remark(
+                    name,
+                    f"the role may not use the schema {schema}, which has such a table",
+                    f"grant usage on schema {schema} to {role};",
+                    fatal=is_named,
+                )
+            if any(is_named for _, is_named in closed):
+                return
             table = read_table(tx, layout.jobs.table)
             if table is not None and table.unreadable:
                 yield _no_right(name, role, table)
@@ -60,6 +71,21 @@ def _postgres(watched: Watched, run: Run) -> Iterator[Remark]:
             yield from _states(name, tx, tables)
     except SampleFailed as failure:
         yield Remark(name, failure.message, failure.advice, fatal=True)
+
+
+def _closed_schemas(tx: Session, layout: Layout) -> list[tuple[str, bool]]:
+    """Schemas closed to the role that hold tables of the layout's names, and whether the layout names them too."""
+    specs = [spec for spec in (layout.jobs, layout.queues, layout.logs) if spec is not None]
+    names = [split_name(spec.table) for spec in specs]
+    return tx.rows(
+        "select distinct quote_ident(n.nspname), wanted.schema is not null"
+        " from pg_class c join pg_namespace n on n.oid = c.relnamespace"
+        " join unnest(%(schemas)s::text[], %(tables)s::text[]) as wanted (schema, name)"
+        " on c.relname = wanted.name and n.nspname = coalesce(wanted.schema, n.nspname)"
+        " where c.relkind in ('r', 'p', 'v', 'm', 'f') and not has_schema_privilege(n.oid, 'usage')"
+        " and (wanted.schema is not null or to_regclass(quote_ident(wanted.name)) is null)",
+        {"schemas": [name[0] if len(name) > 1 else None for name in names], "tables": [name[-1] for name in names]},
+    )
 
 
 def _server(name: str, role: str, activity: Activity) -> Iterator[Remark]:
