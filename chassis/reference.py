@@ -77,7 +77,18 @@ def _word(shape: Shape) -> str:
         return f"mapping to {words(shape.value)}"
     if shape.item:
         return f"list of {words(shape.item)}"
-    return _WORDS.get(shape.kind, getattr(shape.kind, "__name__", str(shape.kind)).lower())
+    return _WORDS.get(shape.kind, getattr(shape.kind, "__name__", str(shape.kind)).lower()) + _bounds(shape)
+
+
+def _bounds(shape: Shape) -> str:
+    """The range that a number's marks allow, in words."""
+    least = next((mark.ge for mark in shape.marks if hasattr(mark, "ge")), None)
+    most = next((mark.le for mark in shape.marks if hasattr(mark, "le")), None)
+    if least is not None and most is not None:
+        return f", {least} to {most}"
+    if least is not None:
+        return f", {least} or more"
+    return f", at most {most}" if most is not None else ""
 
 
 def _default(field: FieldInfo, shape: Shape) -> str | None:

@@ -221,7 +221,7 @@ LABELS: dict[str, str] = {
     "kind": "Of drift: `missing_in_redis`, `missing_in_postgres`, `expired`.",
     "worker": "The worker's id, as it names itself.",
     "sampler": "The kind of work: `changes`, `counts`, `failed`, `workers`, `drift`.",
-    "reason": "Why a run failed; a list stands below.",
+    "reason": "Why a run failed, a word of the list above.",
     "version": "Version of Postwatch.",
     "python": "Version of Python.",
 }

@@ -1,6 +1,7 @@
 """Queue systems: one module each, and one line here.
 
-A kind is a module with `KIND`, `Options` (its settings) and `build(options, context) -> QueueSource`.
+A kind is a module with `KIND`, `Options` (its settings) and `build(options, context) -> QueueSource`; it may
+have `guide() -> Guide`, its chapters of the reference pages.
 """
 
 from exporter.queues import hybrid

@@ -31,16 +31,16 @@ Buckets = Annotated[tuple[float, ...], Field(min_length=1, max_length=60), After
 class DepthThresholds(Settings):
     """Waiting jobs."""
 
-    warning: float = Field(100, ge=0, description="Status yellow.")
-    critical: float = Field(1000, ge=0, description="Status red.")
-    page: float = Field(10000, ge=0, description="Someone is woken.")
+    warning: float = Field(100, ge=0, description="Above it the status is `warning`.")
+    critical: float = Field(1000, ge=0, description="Above it the status is `critical`.")
+    page: float = Field(10000, ge=0, description="Above it someone is woken.")
 
 
 class FailureThresholds(Settings):
     """Failed jobs."""
 
-    critical: float = Field(10, ge=0, description="Failed jobs an hour: status red.")
-    page: Ratio = Field(0.05, description="Failed ÷ ended: someone is woken.")
+    critical: float = Field(10, ge=0, description="Failed jobs an hour: above it the status is `critical`.")
+    page: Ratio = Field(0.05, description="Failed jobs per ended job: above it someone is woken.")
 
 
 class TargetOptions(Settings):
@@ -67,14 +67,20 @@ class FailedOptions(Settings):
 class QueueOptions(Settings):
     """Options of any queue source."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$", description="Label `source`.")
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$", description="Label `source`: letters, digits, `_`, `.`, `-`."
+    )
     postgres: SecretUrl = Field(description="URL of the database, e.g. postgresql://postwatch@db:5432/mail.")
     interval: Interval | None = Field(None, description="Time between quick looks; `defaults.interval` if not given.")
     timeout: Timeout | None = Field(None, description="Time limit of one look; `defaults.timeout` if not given.")
-    stale_after: Interval | None = Field(None, description="Gauges without a new value disappear after it.")
-    budget: Budget | None = Field(None, description="Share of wall time that the database may spend on us.")
-    max_queues: int | None = Field(None, ge=1, le=100_000, description="Queues with series of their own.")
-    buckets: Buckets | None = Field(None, description="Upper bounds of the histograms, in seconds.")
+    stale_after: Interval | None = Field(
+        None, description="Gauges without a new value disappear after it; `defaults.stale_after` if not given."
+    )
+    budget: Budget | None = Field(None, description="Share of wall time for us; `defaults.budget` if not given.")
+    max_queues: int | None = Field(
+        None, ge=1, le=100_000, description="Queues with series of their own; `defaults` say."
+    )
+    buckets: Buckets | None = Field(None, description="Upper bounds of the histograms, in seconds; `defaults` say.")
     labels: Labels = Field(default_factory=dict, description="Constant labels of all series of this source.")
     failed: FailedOptions = Field(default_factory=FailedOptions, description="Stored failed rows.")
     targets: Mapping[str, TargetOptions] = Field(

@@ -18,6 +18,7 @@ from exporter.queues.hybrid.checks import examine
 from exporter.queues.hybrid.drift import Drift, DriftOptions
 from exporter.queues.hybrid.layout import Layout
 from exporter.queues.hybrid.lists import QuickRedis
+from exporter.queues.hybrid.reference import guide
 from exporter.queues.hybrid.samplers import Changes, Counts, Failed
 from exporter.queues.hybrid.source import Watched
 from exporter.queues.hybrid.workers import Crew
@@ -32,15 +33,17 @@ class WorkerOptions(Settings):
     """Workers and when they count as sick."""
 
     expected: int | None = Field(None, ge=0, description="Workers that should be there.")
-    dead_after: Annotated[float, duration(min=1)] = Field(60.0, description="Without a heartbeat for it: dead.")
-    forget_after: Annotated[float, duration(min=1)] = Field(900.0, description="Gone for it: series end.")
-    error_limit: Annotated[float, ratio()] = Field(0.05, description="Failed ÷ ended; from there on not healthy.")
+    dead_after: Annotated[float, duration(min=1)] = Field(
+        60.0, description="A worker without a heartbeat for it is dead."
+    )
+    forget_after: Annotated[float, duration(min=1)] = Field(900.0, description="A worker gone for it has no series.")
+    error_limit: Annotated[float, ratio()] = Field(0.05, description="Failed per ended job; from it on not healthy.")
 
 
 class Options(QueueOptions):
     """A hybrid queue."""
 
-    kind: Literal["hybrid"]
+    kind: Literal["hybrid"] = Field(description="The queue system.")
     redis: SecretUrl | None = Field(
         None, description="redis://, rediss://, redis+sentinel://HOST:26379/SERVICE or redis+cluster://HOST."
     )
@@ -50,7 +53,7 @@ class Options(QueueOptions):
         description="`penguinmails`, `basic`, or a mapping over one of them.",
     )
     drift: DriftOptions = Field(default_factory=DriftOptions, description="Comparison of PostgreSQL with Redis.")
-    workers: WorkerOptions = Field(default_factory=WorkerOptions, description="Workers.")
+    workers: WorkerOptions = Field(default_factory=WorkerOptions, description="When workers count as sick.")
 
 
 class HybridQueue:
@@ -108,6 +111,10 @@ class HybridQueue:
             present = self._watched.present()
         return target_readings(self.targets, present, self.context.all_labels)
 
+    def sampled_at(self) -> float:
+        """As `QueueSource.sampled_at`."""
+        return self._watched.database_now
+
     def queues(self) -> list[QueueRow]:
         """As `QueueSource.queues`."""
         watched = self._watched
@@ -148,4 +155,4 @@ def build(options: Options, context: SourceContext) -> HybridQueue:
     return HybridQueue(options, context)
 
 
-__all__ = ["KIND", "Options", "build"]
+__all__ = ["KIND", "Options", "build", "guide"]

@@ -56,7 +56,7 @@ class JobsTable(Settings):
         "priority", description="A number, ≤ 50 high, > 150 low; null: the name's suffix tells."
     )
     created: Column | None = Field("created", description="When the job was created.")
-    run_at: Column | None = Field("run_at", description="When the job is to run; earlier than that it is scheduled.")
+    run_at: Column | None = Field("run_at", description="When the job is to run; until then it is scheduled.")
     started: Column | None = Field("started", description="When the last attempt started.")
     completed: Column | None = Field("completed", description="When the job was completed.")
     failed: Column | None = Field("failed", description="When the job failed for good.")

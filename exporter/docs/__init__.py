@@ -1,0 +1,1 @@
+"""The reference pages, made of what the code declares: `python -m exporter.docs` writes them, `--check` compares."""

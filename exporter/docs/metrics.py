@@ -1,0 +1,67 @@
+"""docs/metrics.md, from the catalogue."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+from chassis.exposition import Kind
+from exporter import queues
+from exporter.catalogue import CATALOGUE, LABELS, Metric
+from exporter.docs.page import code, fill, table
+from exporter.model import Reason
+
+REASONS: dict[Reason, str] = {
+    Reason.REFUSED: "nobody listens, the connection was lost, or the server starts up or shuts down",
+    Reason.RESOLVE: "the host's name has no address, or Sentinels know no master",
+    Reason.TIMEOUT: "no answer within the time limit",
+    Reason.AUTH: "wrong password, unknown user or database",
+    Reason.PERMISSION: "a right is missing; `postwatch-exporter check --connect` prints the `GRANT`",
+    Reason.MISSING: "a table or a column is not there",
+    Reason.MISMATCH: "a column or a key has another type than the configuration says",
+    Reason.LOCKED: "somebody holds a lock on the table, a migration for example",
+    Reason.OVERLOADED: "the server has no connection, memory or disk left",
+    Reason.PROTOCOL: "the answer is not what the protocol allows",
+    Reason.TLS: "the encrypted connection could not be set up",
+    Reason.INTERNAL: "a defect of Postwatch: please report it with the log line `sampler_defect`",
+}
+
+
+def metrics() -> str:
+    """The page as Markdown."""
+    return fill(
+        "metrics.md",
+        {
+            "contents": _contents(),
+            "kinds": "\n\n".join(kind.guide().metrics for kind in queues.KINDS if hasattr(kind, "guide")),
+            "reasons": table(("`reason`", "meaning"), ((code(reason), text) for reason, text in REASONS.items())),
+            "labels": table(("label", "meaning"), ((code(label), meaning) for label, meaning in LABELS.items())),
+            "metrics": _groups(),
+        },
+    )
+
+
+def _contents() -> str:
+    rows = [(f"[{m.name}](#{m.name.lower()})", m.kind.value, m.help) for m in CATALOGUE]
+    return table(("metric", "type", "meaning"), rows)
+
+
+def _groups() -> str:
+    parts = []
+    for group, members in groupby(CATALOGUE, key=lambda metric: metric.group):
+        parts.append(f"## {group}\n")
+        parts.extend(map(_metric, members))
+    return "\n".join(parts)
+
+
+def _metric(metric: Metric) -> str:
+    labels = ", ".join(map(code, metric.labels)) or "none"
+    suffixes = ""
+    if metric.kind is Kind.HISTOGRAM:
+        suffixes = " as `_bucket` (label `le`), `_sum` and `_count`"
+    facts = [
+        f"- {metric.kind}{suffixes}, in {metric.unit}",
+        f"- labels: {labels}",
+        f"- from: {metric.source}",
+        f"- taken: {metric.fresh}",
+    ]
+    return "\n".join([f"### {metric.name}\n", f"{metric.help}\n", *facts, "\n```promql", metric.query, "```\n"])
