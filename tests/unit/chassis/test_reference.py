@@ -26,7 +26,7 @@ class Documented(Settings):
         ("fruits[kind: apple].goals.<key>.share", "percentage", ""),
         ("fruits[kind: apple].schema", "plain or fancy or mapping", "plain"),
         ("fruits[kind: apple].schema.target", "duration", None),
-        ("fruits[kind: pear or quince].count", "whole number, 0 or more", "3"),
+        ("fruits[kind: pear or quince].count", "whole number, 1 to 10", "3"),
         ("size", "size", "0B"),
         ("ripe", "true or false", "true"),
         ("codes", "whole number or list of whole number", "200"),
