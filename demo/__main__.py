@@ -83,7 +83,8 @@ def _demo(options: argparse.Namespace, console: Console, *, live: bool) -> int:
             console.print(f"Up in {time.monotonic() - began:.1f} s. Look at:", highlight=False)
             explain(console, stage)
             scenes = [scene for scene in SCENES if options.scene in (None, scene.name)]
-            play(stage, platform, Story(platform, scenes), console, duration=options.duration, live=live)
+            with contextlib.closing(Story(platform, scenes)) as story:
+                play(stage, platform, story, console, duration=options.duration, live=live)
     console.print("Ended: nothing is left running.")
     return 0
 

@@ -1,13 +1,17 @@
 """What happens on the platform: scenes that follow one another for ever."""
 
+import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+
+import psycopg
+import redis
 
 from demo.platform import Platform
 from demo.queues import ANALYTICS, DIVISION, HIGH, LOW, NORMAL, WARMUP, NewJob
 
-_Script = Callable[[Platform], Iterator["Beat"]]
+_Script = Callable[[Platform], Generator["Beat"]]
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,7 @@ class Scene:
     script: _Script
 
 
-def _campaign(platform: Platform) -> Iterator[Beat]:
+def _campaign(platform: Platform) -> Generator[Beat]:
     make = platform.producer.draw
     platform.producer.add([*make(HIGH, 120), *make(NORMAL, 700), *make(LOW, 250)])
     yield Beat(
@@ -42,7 +46,7 @@ def _campaign(platform: Platform) -> Iterator[Beat]:
     )
 
 
-def _analytics(platform: Platform) -> Iterator[Beat]:
+def _analytics(platform: Platform) -> Generator[Beat]:
     platform.producer.set_broken(ANALYTICS, DIVISION)
     platform.producer.set_rate(ANALYTICS, 1.2)
     try:
@@ -62,7 +66,7 @@ def _analytics(platform: Platform) -> Iterator[Beat]:
         platform.producer.set_rate(ANALYTICS, ANALYTICS.per_second)
 
 
-def _expiry(platform: Platform) -> Iterator[Beat]:
+def _expiry(platform: Platform) -> Generator[Beat]:
     platform.held.add(WARMUP.key)
     platform.producer.add(platform.producer.draw(WARMUP, 40))
     try:
@@ -92,7 +96,7 @@ def _expiry(platform: Platform) -> Iterator[Beat]:
     yield Beat(10, "The lost jobs were handed over again; the drift ends.", "postwatch_queue_drift_jobs")
 
 
-def _worker_death(platform: Platform) -> Iterator[Beat]:
+def _worker_death(platform: Platform) -> Generator[Beat]:
     platform.producer.add([NewJob(NORMAL, 6.0)] * 12)
     yield Beat(5, "All three workers are busy with long jobs.", "postwatch_worker_jobs_running")
     platform.kill_worker("worker-2")
@@ -122,7 +126,10 @@ SCENES: Sequence[Scene] = (
     Scene("expiry", "A list expires", _expiry),
     Scene("worker-death", "A worker dies", _worker_death),
 )
-_CALM = Beat(8, "A quiet morning: all five queues keep up.", "postwatch_queue_depth")
+
+
+def _calm(_platform: Platform) -> Generator[Beat]:
+    yield Beat(8, "A quiet morning: all five queues keep up.", "postwatch_queue_depth")
 
 
 class Story:
@@ -138,8 +145,8 @@ class Story:
         self._platform = platform
         self._scenes = scenes
         self._next = 0
-        self._script: Iterator[Beat] = iter([_CALM])
-        self.scene = Scene("calm", "As ever", lambda _: iter([_CALM]))
+        self._script = _calm(platform)
+        self.scene = Scene("calm", "As ever", _calm)
         self.beat = next(self._script)
         self._until = clock() + self.beat.seconds
 
@@ -156,6 +163,11 @@ class Story:
         self.beat = beat
         self._until = self._clock() + beat.seconds
         return True
+
+    def close(self) -> None:
+        """Ends the current scene, repairing what it broke as far as there is still something to repair."""
+        with contextlib.suppress(psycopg.Error, redis.RedisError):
+            self._script.close()
 
     @property
     def left(self) -> float:

@@ -79,14 +79,17 @@ def test_check_compares_the_figures_with_the_truth(own_tmp: Path) -> None:
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda how: how.name)
 def test_nothing_is_left(how: signal.Signals, own_tmp: Path) -> None:
-    with demo(own_tmp, "--no-tty") as process:
-        read_until(process.stdout, r"email-sending +high", within=30)
+    with demo(own_tmp, "--no-tty", "--scene", "expiry") as process:
+        # In the midst of a scene that has something to repair.
+        read_until(process.stdout, r"Nobody takes from warmup:process", within=40)
         family = psutil.Process(process.pid).children(recursive=True)
         names = {one.name() for one in family}
         assert {"postgres", "valkey-server"} <= names
         assert list(own_tmp.iterdir())
         process.send_signal(how)
-        code = process.wait(20)
+        rest, _ = process.communicate(timeout=20)
+        assert "Traceback" not in rest
+        code = process.returncode
         assert code == (0 if how is not signal.SIGKILL else -signal.SIGKILL)
         eventually(lambda: no_processes(family))
         eventually(lambda: not list(own_tmp.iterdir()))

@@ -67,7 +67,7 @@ def test_plain_and_drawn_show_the_same_figures() -> None:
     board.add(look(1010, 1300, 50))
     board.add(look(1020, 1200, 150))
     plain = "\n".join(board.plain())
-    story = Story(None, [Scene("x", "X", lambda _: iter([Beat(9, "look", "metric")]))])  # type: ignore[arg-type]
+    story = Story(None, [Scene("x", "X", lambda _: (beat for beat in [Beat(9, "look", "metric")]))])  # type: ignore[arg-type]
     console = Console(file=io.StringIO(), width=140, record=True)
     console.print(board.drawn(story, "links"))
     drawn = console.export_text()
