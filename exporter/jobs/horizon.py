@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 OVERLAP = 1.0  # seconds of margin under every start, for clocks that are read a moment apart
 SETTLE = 5.0  # an open transaction older than this is waited for, not read around at each look
 LONGEST = 900.0  # transactions open for longer are given up: the documented bound
+PREPARING = 60.0  # seconds from begin to PREPARE TRANSACTION, where nobody saw the begin
 STEP = 0.5  # seconds by which two clocks must part before it is a step
 AHEAD = 5.0  # seconds that a time may lie in the future while the clock catches up with itself
 
@@ -27,6 +28,7 @@ class OpenTransaction:
     start: float
     wrote: bool  # it has a transaction id, so that it may have written
     prepared: bool = False  # `start` is when it was prepared; it began earlier
+    session: str = ""  # its key until it wrote
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class Stretch:
 @dataclass(frozen=True)
 class _Known:
     start: float
+    lowest: float  # the earliest time that the clock has shown while it was open
     since: float  # monotonic seconds of its start, as near as can be told
     wrote: bool
     waited_for: bool = False
@@ -64,18 +67,19 @@ class _State:
     floor: float  # what ended before is history
     known: dict[str, _Known] = field(default_factory=dict)
     pending: tuple[Stretch, ...] = ()
-    high_water: float = -math.inf  # the latest time the clock has shown
-    xid_floor: int | None = None  # while the clock catches up: rows of older transactions are history
+    high_water: float = -math.inf  # the latest time that the clock had shown when it went back
+    xid_floor: int | None = None  # after a step back: rows of older transactions are history
+    remembered: tuple[Stretch, ...] = ()  # times before a step back whose events are remembered
     over_age: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What one look has to read. Events at or after `eligible` that are not remembered are new."""
+    """What one look has to read. Events in a stretch of `eligible` that are not remembered are new."""
 
     window: Stretch
     rereads: tuple[Stretch, ...]
-    eligible: float
+    eligible: tuple[Stretch, ...]
     xid_floor: int | None
     first: bool
     stepped: float  # seconds the clock has jumped since the last look; 0 if it did not
@@ -97,12 +101,13 @@ class Horizon:
         """What to read in a snapshot taken after `moment`. Changes nothing until `done`."""
         return self._first(moment) if self._state is None else self._following(self._state, moment)
 
-    def done(self, plan: Plan, xmin: int | None, unread: tuple[Stretch, ...] = ()) -> None:
-        """The look has been read, but for `unread`; `xmin` is the oldest transaction open in its snapshot."""
+    def done(self, plan: Plan, xmin: int, unread: tuple[Stretch, ...] = ()) -> None:
+        """The look has been read, but for `unread`; `xmin` is the oldest transaction open at its moment."""
         state = plan.next
         reach = min([state.reach, *(stretch.low for stretch in unread if not stretch.mark)])
         self._state = replace(state, pending=unread, reach=reach)
-        self._xmin = xmin
+        # Of what is older all rows have been read.
+        self._xmin = min(self._xmin, xmin) if unread and self._xmin is not None else xmin
 
     @property
     def reach(self) -> float:
@@ -123,8 +128,8 @@ class Horizon:
         floor = min([low, *old])
         marks = (Stretch(floor, low, mark=True),) if floor < low else ()
         over_age = frozenset(known) - frozenset(kept)
-        state = _State(moment, low, floor, floor, kept, (), moment.now, None, over_age)
-        return Plan(Stretch(low), marks, floor, None, True, 0.0, len(over_age), state)
+        state = _State(moment, low, floor, floor, kept, over_age=over_age)
+        return Plan(Stretch(low), marks, (Stretch(floor),), None, True, 0.0, len(over_age), state)
 
     def _following(self, state: _State, moment: Moment) -> Plan:
         elapsed = moment.monotonic - state.moment.monotonic
@@ -133,60 +138,74 @@ class Horizon:
         known = self._recognise(moment, state, stepped)
         kept = {k: v for k, v in known.items() if moment.monotonic - v.since <= self._longest}
         low, rereads = state.low, list(state.pending)
-        high_water = max(state.high_water, state.moment.now)
-        xid_floor = state.xid_floor
+        high_water, xid_floor, remembered = state.high_water, state.xid_floor, state.remembered
         over_age = frozenset(known) - frozenset(kept)
         if stepped < 0:
             # New rows bear times that were there before; old rows of those times are told apart by transaction.
             high_water = max(high_water, state.moment.now + elapsed)
-            rereads.append(Stretch(state.low, high_water + self._overlap))
+            before = Stretch(state.low, high_water + self._overlap)
+            rereads.append(before)
+            remembered = (*remembered, replace(before, low=state.reach))
             low = moment.now - elapsed - self._overlap
-            xid_floor = self._xmin if xid_floor is None else xid_floor
-        catching_up = moment.now <= high_water and xid_floor is not None
-        window = Stretch(low, moment.now + AHEAD if catching_up else math.inf)
+            xid_floor = self._xmin
+        behind = moment.now <= high_water
+        window = Stretch(low, moment.now + AHEAD if behind else math.inf)
+        still_open = {*known, *(one.session for one in moment.open)}
         for key, gone in state.known.items():
-            if gone.waited_for and key not in known:
-                rereads += self._left_behind(gone, max(low, high_water if catching_up else low))
+            if gone.waited_for and key not in still_open:
+                rereads += self._left_behind(gone, max(low, high_water if behind else low))
+        reach = self._next_reach(moment, kept)
+        if not behind and min([reach, low, *(stretch.low for stretch in rereads)]) > high_water:
+            high_water, xid_floor, remembered = -math.inf, None, ()
+        floor = min(state.floor, low) if stepped < 0 else state.floor
         next_state = _State(
             moment,
             low=self._next_low(moment, kept),
-            reach=self._next_reach(moment, kept),
-            floor=min(state.floor, low) if stepped < 0 else state.floor,
+            reach=reach,
+            floor=floor,
             known=kept,
             high_water=high_water,
-            xid_floor=xid_floor if catching_up else None,
+            xid_floor=xid_floor,
+            remembered=remembered,
             over_age=over_age,
         )
         given_up = len(over_age - state.over_age)
-        eligible = max(min(state.reach, low), next_state.floor)
-        return Plan(window, tuple(rereads), eligible, next_state.xid_floor, False, stepped, given_up, next_state)
+        # Of what lies ahead of a clock that went back only the last stretch before is remembered.
+        since = max(min(state.reach, low), floor)
+        eligible = Stretch(since, window.high), *(replace(s, low=max(s.low, since)) for s in remembered)
+        return Plan(window, tuple(rereads), eligible, xid_floor, False, stepped, given_up, next_state)
 
     def _recognise(self, moment: Moment, state: _State | None, stepped: float) -> dict[str, _Known]:
         known: dict[str, _Known] = {}
         for one in moment.open:
-            before = state.known.get(one.key) if state else None
+            before = state.known.get(one.key, state.known.get(one.session)) if state else None
             if before is None:
                 start = one.start
-                if one.prepared and state:
+                if one.prepared:
                     # It was not open at the last look, so it cannot have begun much before.
-                    start = min(start, state.moment.now)
+                    start = min(start, state.moment.now) if state else start - PREPARING
                 age = moment.now - start
                 if age > stepped > 0:
                     age -= stepped
-                before = _Known(start, moment.monotonic - max(age, 0.0), one.wrote)
+                before = _Known(start, start, moment.monotonic - max(age, 0.0), one.wrote)
+            lowest = before.lowest
+            if stepped < 0 and state:
+                lowest = min(lowest, moment.now - (moment.monotonic - state.moment.monotonic))
             old = moment.monotonic - before.since > self._settle
             ahead = before.start > moment.now + STEP  # begun before the clock went back
             known[one.key] = replace(
                 before,
+                lowest=lowest,
                 wrote=before.wrote or one.wrote or ahead,
                 waited_for=before.waited_for or old or ahead,
             )
         return known
 
     def _left_behind(self, gone: _Known, until: float) -> list[Stretch]:
-        low = gone.start - self._overlap
         if gone.wrote:
+            low = gone.lowest - self._overlap
             return [Stretch(low, until)] if low < until else []
+        low = gone.start - self._overlap
         # It had written nothing when last seen: since then it can only have used the present, or its start.
         return [Stretch(low, min(gone.start + self._overlap, until))] if low < until else []
 
@@ -195,5 +214,4 @@ class Horizon:
         return min([moment.now, *young]) - self._overlap
 
     def _next_reach(self, moment: Moment, kept: dict[str, _Known]) -> float:
-        starts = [v.start for v in kept.values()]
-        return min([moment.now, *starts]) - self._overlap
+        return min([moment.now, *(v.lowest for v in kept.values())]) - self._overlap

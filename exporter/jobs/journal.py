@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 
 from exporter.jobs.book import Active, Book
 from exporter.jobs.errors import error_class
-from exporter.jobs.horizon import LONGEST
+from exporter.jobs.horizon import LONGEST, Plan
 from exporter.jobs.ledger import Ledger
 from exporter.jobs.seen import Seen, SeenLately
 from exporter.model import OTHER, OUTCOMES, QueueKey
@@ -56,19 +56,18 @@ class Journal:
         self._without_end = SeenLately(LONGEST)
         self._failures: dict[int, int] = {}
         self._first_ready: dict[int, float] = {}
-        self._began: float | None = None
-        self._eligible = 0.0
+        self._began = 0.0
+        self._eligible: tuple[tuple[float, float], ...] = ()
         self._now = 0.0
         self._monotonic = 0.0
         self._counting = False
 
-    def look(self, eligible: float, now: float, monotonic: float, *, first: bool) -> None:
-        """A snapshot is about to be read; `eligible`: events before it are known. Epoch seconds."""
-        if first:
-            self._began = eligible
-        self._eligible = max(eligible - SKEW, self._began or eligible)
+    def look(self, plan: Plan, now: float, monotonic: float) -> None:
+        """A snapshot is about to be read by `plan`. `now`: the database's clock, epoch seconds."""
+        self._began = plan.next.floor
+        self._eligible = tuple((max(s.low - SKEW, self._began), s.high + SKEW) for s in plan.eligible)
         self._now, self._monotonic = now, monotonic
-        self._counting = not first
+        self._counting = not plan.first
         self._book.next_look()
 
     def marking(self, *, mark: bool) -> None:
@@ -120,7 +119,10 @@ class Journal:
 
     def _is_creation(self, change: Change) -> bool:
         created = change.created
-        return created is not None and created >= self._eligible and self._created.add(change.job, created)
+        return created is not None and self._may_be_new(created) and self._created.add(change.job, created)
+
+    def _may_be_new(self, time: float) -> bool:
+        return any(low <= time < high for low, high in self._eligible)
 
     def _enter_end(self, change: Change) -> None:
         self._book.is_not_active(change.job)
@@ -128,7 +130,7 @@ class Journal:
             key = hash((change.job, change.attempts, change.started, change.state))
             new = self._without_end.add(key, self._monotonic)
         else:
-            new = change.ended >= self._eligible and self._ended.add(hash((change.job, change.ended)), change.ended)
+            new = self._may_be_new(change.ended) and self._ended.add(hash((change.job, change.ended)), change.ended)
         if new and self._counting:
             self._count_end(change)
 
@@ -168,7 +170,7 @@ class Journal:
 
     def _told_before(self, change: Change, failed: int) -> int:
         """Failed attempts that are history, of a job that is met for the first time since one failed."""
-        if self._began is not None and change.created is not None and change.created >= self._began:
+        if change.created is not None and change.created >= self._began:
             return 0
         # Of an older job only a row that was just sent back tells of a failure since the start.
         return failed - 1 if change.state == "waiting" else failed

@@ -21,12 +21,13 @@ with sessions as materialized (
     from pg_stat_activity
     where datname = current_database() and pid <> pg_backend_pid()
 ), open as (
-    select coalesce('xid ' || backend_xid, 'pid ' || pid || ' ' || xact_start) as key, xact_start as start,
-           backend_xid is not null as wrote, false as prepared
+    select 'xid ' || backend_xid as xid, 'pid ' || pid || ' ' || extract(epoch from xact_start) as session,
+           xact_start as start, backend_xid is not null as wrote, false as prepared
     from sessions
     where xact_start is not null and backend_type not in ('autovacuum worker', 'walsender')
     union all
-    select 'xid ' || transaction, prepared, true, true from pg_prepared_xacts where database = current_database()
+    select 'xid ' || transaction, '', prepared, true, true
+    from pg_prepared_xacts where database = current_database()
 )
 select clock_timestamp(), pg_is_in_recovery(), pg_last_xact_replay_timestamp(),
        pg_has_role('pg_read_all_stats', 'usage'),
@@ -37,7 +38,8 @@ select clock_timestamp(), pg_is_in_recovery(), pg_last_xact_replay_timestamp(),
        (select count(*) from sessions where state = 'active'),
        (select count(*) from sessions where state like 'idle%'),
        (select count(*) from sessions where state is not null),
-       (select coalesce(array_agg(key), '{}') from open), (select coalesce(array_agg(start), '{}') from open),
+       (select coalesce(array_agg(coalesce(xid, session)), '{}') from open),
+       (select coalesce(array_agg(session), '{}') from open), (select coalesce(array_agg(start), '{}') from open),
        (select coalesce(array_agg(wrote), '{}') from open), (select coalesce(array_agg(prepared), '{}') from open)
 """
 
@@ -103,9 +105,8 @@ class Transactions:
 def read_activity(row: tuple[Any, ...]) -> Activity:
     """The answer to `ACTIVITY`."""
     now, in_recovery, replayed, sees_all, xmin, xmax, system, timeline, active, idle, sessions = row[:11]
-    keys, starts, wrote, prepared = row[11:]
     open_ = tuple(
-        OpenTransaction(key, start, has_written, is_prepared)
-        for key, start, has_written, is_prepared in zip(keys, starts, wrote, prepared, strict=True)
+        OpenTransaction(key, start, has_written, is_prepared, session)
+        for key, session, start, has_written, is_prepared in zip(*row[11:], strict=True)
     )
     return Activity(now, in_recovery, replayed, sees_all, xmin, xmax, system, timeline, active, idle, sessions, open_)

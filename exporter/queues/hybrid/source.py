@@ -86,7 +86,7 @@ class Watched:
         monotonic = clock.monotonic()
         tx.begin(avoid)
         tables = self.known_tables(tx)
-        xmin, self.database_now, *oids = tx.row(tables.query("snapshot"), self._table_names)
+        _, self.database_now, *oids = tx.row(tables.query("snapshot"), self._table_names)
         if tuple(oids) != tables.oids:
             tables = self._read_tables(tx)
         self._notice_new_history(activity, tables)
@@ -102,7 +102,7 @@ class Watched:
                 log.warning("database_clock_stepped", source=self.context.name, seconds=round(plan.stepped, 3))
             self.journal.look(plan, self.database_now, monotonic)
             unread = self.follower.read(tx, plan, self.journal)
-            self.horizon.done(plan, xmin, unread)
+            self.horizon.done(plan, activity.xmin, unread)
             self.journal.looked(self.horizon.reach)
             self.ledger.long_transactions += plan.given_up
         self._note(activity)
