@@ -29,13 +29,17 @@ class Reason(StrEnum):
 
 
 class SampleFailed(Exception):
-    """A sampler got no answer that it can use. `advice` says to the user what to do next."""
+    """A sampler got no answer that it can use.
 
-    def __init__(self, reason: Reason, message: str, advice: str = "") -> None:
+    `advice` says to the user what to do next; `about` whose failure it is: the address of a store, or nothing.
+    """
+
+    def __init__(self, reason: Reason, message: str, advice: str = "", *, about: str = "") -> None:
         super().__init__(message)
         self.reason = reason
         self.message = message
         self.advice = advice
+        self.about = about
 
     def __str__(self) -> str:
         return f"{self.message}; {self.advice}" if self.advice else self.message

@@ -65,7 +65,9 @@ def explain(error: psycopg.Error, address: str) -> SampleFailed:
     text = (error.diag.message_primary or str(error) or type(error).__name__).strip()
     text = " ".join(text.split())
     if isinstance(error, errors.ConnectionTimeout):
-        return SampleFailed(Reason.TIMEOUT, f"{address}: no connection in time", "the server does not answer")
+        return SampleFailed(
+            Reason.TIMEOUT, f"{address}: no connection in time", "the server does not answer", about=address
+        )
     state = error.sqlstate or ""
     known = _BY_STATE.get(state) or _BY_CLASS.get(state[:2])
     if known is None:
@@ -74,4 +76,4 @@ def explain(error: psycopg.Error, address: str) -> SampleFailed:
     if known is None and isinstance(error, psycopg.OperationalError):
         known = (Reason.REFUSED, "the connection was lost; it is tried again")
     reason, advice = known or (Reason.PROTOCOL, "")
-    return SampleFailed(reason, f"{address}: {text}", advice)
+    return SampleFailed(reason, f"{address}: {text}", advice, about=address)

@@ -20,6 +20,7 @@ from psycopg.abc import Buffer
 from psycopg.adapt import Loader
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import Format, TransactionStatus
+from psycopg.types.numeric import Int8BinaryLoader
 
 from chassis.clock import Clock
 from chassis.secrets import SecretUnavailable, SecretUrl
@@ -51,6 +52,11 @@ class EpochLoader(Loader):
         if abs(microseconds) >= _INFINITE:
             return math.copysign(math.inf, microseconds)
         return float(microseconds * 1e-6 + _EPOCH_2000)
+
+
+def from_ticks(ticks: int | None) -> float | None:
+    """Epoch seconds of a time as the wire has it: microseconds since 2000. For rows by the thousand."""
+    return None if ticks is None else ticks * 1e-6 + _EPOCH_2000
 
 
 class Session:
@@ -89,9 +95,9 @@ class Session:
         if self._connection.info.transaction_status is not TransactionStatus.IDLE:
             self._timed(self._connection.cursor(), "commit", None)
 
-    def rows(self, query: Query, parameters: Parameters = None) -> list[tuple[Any, ...]]:
-        """All rows, in binary form where types have one."""
-        cursor = self._connection.cursor(binary=True)
+    def rows(self, query: Query, parameters: Parameters = None, *, ticks: bool = False) -> list[tuple[Any, ...]]:
+        """All rows, in binary form where types have one; times as epoch seconds, or as ticks (`from_ticks`)."""
+        cursor = self._cursor(ticks=ticks)
         self._timed(cursor, query, parameters)
         return cursor.fetchall()
 
@@ -112,12 +118,14 @@ class Session:
         self._connection.execute("rollback to savepoint attempt")
         return rows
 
-    def stream(self, query: Query, parameters: Parameters = None) -> Iterator[list[tuple[Any, ...]]]:
+    def stream(
+        self, query: Query, parameters: Parameters = None, *, ticks: bool = False
+    ) -> Iterator[list[tuple[Any, ...]]]:
         """Rows in portions, so that a million of them never stand in memory together.
 
         Each portion renews the time limit: what makes progress is not given up.
         """
-        cursor = self._connection.cursor(binary=True)
+        cursor = self._cursor(ticks=ticks)
         portions = sql.SQL("fetch forward {} from postwatch").format(sql.Literal(ROWS_A_FETCH))
         declare = sql.SQL("declare postwatch no scroll cursor for ")
         body = query if isinstance(query, sql.Composable) else sql.SQL(query)
@@ -131,6 +139,12 @@ class Session:
                 break
             self._guard.renew()
         self._timed(cursor, "close postwatch", None)
+
+    def _cursor(self, *, ticks: bool) -> psycopg.Cursor[Any]:
+        cursor = self._connection.cursor(binary=True)
+        if ticks:
+            cursor.adapters.register_loader("timestamptz", Int8BinaryLoader)
+        return cursor
 
     def _timed(self, cursor: psycopg.Cursor[Any], query: Query, parameters: Parameters) -> None:
         began = self._clock.monotonic()
@@ -183,7 +197,9 @@ class Database:
         """
         place = self._lanes[lane]
         if not place.lock.acquire(timeout=max(run.left, 0.001)):
-            raise SampleFailed(Reason.TIMEOUT, "the connection was busy with another sampler all the time")
+            raise SampleFailed(
+                Reason.TIMEOUT, "the connection was busy with another sampler all the time", about=self.safe_url
+            )
         try:
             with self._guarded(place, run) as (connection, guard):
                 session = Session(connection, run, self._clock, guard)
@@ -204,7 +220,9 @@ class Database:
                 except psycopg.Error as error:
                     if guard.fired:
                         raise SampleFailed(
-                            Reason.TIMEOUT, f"no answer within {run.limit:g} s; the connection was given up"
+                            Reason.TIMEOUT,
+                            f"{self.safe_url}: no answer within {run.limit:g} s; the connection was given up",
+                            about=self.safe_url,
                         ) from error
                     raise
         except psycopg.Error as error:

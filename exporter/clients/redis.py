@@ -98,7 +98,7 @@ class Store:
 
     def _round(self, run: Run, batch: list[Command]) -> list[Any]:
         if run.left <= 0:
-            raise SampleFailed(Reason.TIMEOUT, f"{self.safe_url}: not done within {run.limit:g} s")
+            raise SampleFailed(Reason.TIMEOUT, f"{self.safe_url}: not done within {run.limit:g} s", about=self.safe_url)
         with self._talking(run) as client:
             pipeline = client.pipeline(transaction=False)
             for command in batch:
@@ -224,7 +224,7 @@ def _explain(error: Exception, address: str) -> SampleFailed:
                 reason, advice = Reason.PERMISSION, "allow the user this command and these keys (ACL SETUSER)"
             elif text.startswith("WRONGTYPE"):
                 reason, advice = Reason.MISMATCH, "a key has another type than the layout says"
-    return SampleFailed(reason, f"{address}: {text}", advice)
+    return SampleFailed(reason, f"{address}: {text}", advice, about=address)
 
 
 def identity(url: SecretUrl) -> str:

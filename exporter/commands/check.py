@@ -13,6 +13,7 @@ from chassis.exposition import Board
 from chassis.settings import load, secrets_in, warnings
 from exporter.app import Watch
 from exporter.catalogue import CATALOGUE
+from exporter.commands.terminal import console, tell, tell_exactly
 from exporter.sampling.sampler import Run
 from exporter.settings import ExporterSettings
 
@@ -22,14 +23,16 @@ LOOK_LIMIT = 20.0  # seconds for one source
 def check(path: Path, *, connect: bool) -> int:
     """Print what is found; answers 0, or 1 if a source cannot be used. Raises SettingsError."""
     settings = load(path, ExporterSettings, os.environ)
-    out = Console(highlight=False, soft_wrap=True)
+    out = console()
     redactor = log.configure("error", "console")
     redactor.learn(secret for _, secret in secrets_in(settings))
     for warning in warnings(settings):
-        out.print(f"[yellow]warning[/] {warning}", markup=True)
+        tell(out, "warning", str(warning), style="yellow")
     sources = settings.queue_options()
     plural = "" if len(sources) == 1 else "s"
-    out.print(f"[green]ok[/] {path}: valid, with {len(sources)} source{plural} of queues")
+    tell(out, "ok", f"{path}: valid, with {len(sources)} source{plural} of queues", style="green")
+    if not sources:
+        tell(out, "note", "nothing would be watched: name your sources under `queues`", style="yellow")
     return _connect(settings, out) if connect else 0
 
 
@@ -41,13 +44,27 @@ def _connect(settings: ExporterSettings, out: Console) -> int:
         out.print(f"\n[bold]{source.context.name}[/] ({source.kind})")
         remarks = source.check(Run(clock, LOOK_LIMIT))
         for remark in remarks:
-            word = "[red]fails[/]" if remark.fatal else "[yellow]note[/] "
-            out.print(f"  {word} ", end="", markup=True)
-            out.print(remark.text, markup=False)
-            if remark.remedy:
-                out.print(f"        {remark.remedy}", markup=False)
-        if not any(remark.fatal for remark in remarks):
-            out.print("  [green]ok[/]    it can be sampled")
-        unusable += any(remark.fatal for remark in remarks)
+            lead, style = ("fails", "red") if remark.fatal else ("note ", "yellow")
+            tell(out, lead, remark.text, style=style, indent=2)
+            _tell_remedy(out, remark.remedy)
+        if any(remark.fatal for remark in remarks):
+            unusable += 1
+        else:
+            tell(
+                out,
+                "ok   ",
+                "it can be sampled" + ("" if remarks else ", and nothing is missing"),
+                style="green",
+                indent=2,
+            )
     watch.stop(1.0)
+    if unusable:
+        out.print(f"\n[red]{unusable} of {len(watch.sources)} sources cannot be sampled as they are[/]")
     return 1 if unusable else 0
+
+
+def _tell_remedy(out: Console, remedy: str) -> None:
+    if remedy.endswith(";"):
+        tell_exactly(out, remedy, indent=8)
+    elif remedy:
+        tell(out, "", remedy, indent=8)

@@ -3,31 +3,36 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from chassis import log
 from chassis.clock import SystemClock
 from chassis.exposition import Board, Format
 from chassis.settings import load, secrets_in
-from chassis.units import format_duration
 from exporter.app import Watch
 from exporter.catalogue import CATALOGUE
+from exporter.commands.terminal import console, tell, tell_exactly
 from exporter.queues.base import QueueRow, QueueSource
 from exporter.sampling.outcome import Outcome
 from exporter.settings import ExporterSettings
 
 FAILED, UNKNOWN_SOURCE = 1, 2
-# Redis' drift is compared with what the counts have found; the order of first runs.
-ORDER = ("workers", "counts", "changes", "failed", "drift")
+# The order of first runs: Redis is asked for the queues that were counted, and stuck jobs need the heartbeats.
+ORDER = ("counts", "workers", "changes")
+BROAD, NARROW = ("scheduled", "failed", "in Redis"), ("sched.", "failed", "Redis")
+WIDE = 100  # columns from which headings are written out
 
 
 def sample(path: Path, source: str | None, form: str) -> int:
     """Print a table, or an exposition if `form` is `prometheus`; answers 1 if a sampler failed."""
     settings = load(path, ExporterSettings, os.environ)
+    if not settings.queue_options():
+        sys.stderr.write("postwatch-exporter: nothing to sample: name your sources under `queues`\n")
     redactor = log.configure("error", "console", sys.stderr)
     redactor.learn(secret for _, secret in secrets_in(settings))
     clock = SystemClock()
@@ -41,7 +46,7 @@ def sample(path: Path, source: str | None, form: str) -> int:
     names = {s.context.name for s in chosen}
     outcomes = [
         watch.sampling.run_once(name)
-        for name, outcome in sorted(watch.sampling.outcomes.items(), key=lambda i: ORDER.index(i[1].kind))
+        for name, outcome in sorted(watch.sampling.outcomes.items(), key=lambda item: _position(item[1].kind))
         if outcome.source in names
     ]
     for each in chosen:
@@ -49,53 +54,86 @@ def sample(path: Path, source: str | None, form: str) -> int:
     if form == "prometheus":
         sys.stdout.write(board.body(Format.TEXT).decode())
     else:
-        _show(chosen, clock.now())
-    failed = _complain(outcomes)
+        _show(chosen)
+    failed = _complain(outcomes, path)
     watch.stop(1.0)
     return FAILED if failed else 0
 
 
-def _show(sources: list[QueueSource], now: float) -> None:
-    out = Console(highlight=False)
+def _position(kind: str) -> int:
+    return ORDER.index(kind) if kind in ORDER else len(ORDER)
+
+
+def _show(sources: list[QueueSource]) -> None:
+    out = console()
     for source in sources:
-        table = Table(title=f"{source.context.name} ({source.kind})", title_justify="left", header_style="bold")
-        table.add_column("queue", no_wrap=True)
-        for heading in ("waiting", "oldest", "active", "scheduled", "failed", "in Redis"):
-            table.add_column(heading, justify="right", no_wrap=True)
-        table.add_column("state")
-        for row in source.queues():
-            table.add_row(*_cells(source, row, now))
-        out.print(table)
+        name = f"[bold]{source.context.name}[/] ({source.kind})"
+        rows = source.queues()
+        if not rows:
+            out.print(f"{name}: there are no queues yet")
+        elif all(row.waiting is None for row in rows):
+            out.print(f"{name}: its queues could not be counted")
+        else:
+            out.print(name)
+            out.print(_table(source, rows, narrow=out.width < WIDE))
+        if source.health.workers:
+            states = ", ".join(f"{count} {state}" for state, count in source.health.workers.items() if count)
+            out.print(f"workers: {states or 'none'}")
 
 
-def _cells(source: QueueSource, row: QueueRow, now: float) -> list[str]:
+def _table(source: QueueSource, rows: list[QueueRow], *, narrow: bool) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2 - narrow, 0, 0), header_style="bold")
+    table.add_column("queue", overflow="fold")
+    for heading in ("waiting", "oldest", "active", *(NARROW if narrow else BROAD)):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("state", no_wrap=True)
+    now = source.sampled_at()
+    for row in rows:
+        table.add_row(*_cells(source, row, now))
+    return table
+
+
+def _cells(source: QueueSource, row: QueueRow, now: float) -> list[Text]:
+    age = ""
+    if row.waiting and row.oldest_waiting is not None:
+        age = _coarse(max(now - row.oldest_waiting, 0))
+    counts = [row.active, row.scheduled, row.failed, row.redis_length]
+    name = row.key.full_name.removeprefix("queue:")
+    return [Text(name), _count(row.waiting), Text(age), *map(_count, counts), _state(source, row)]
+
+
+def _state(source: QueueSource, row: QueueRow) -> Text:
     limits = source.targets.of(row.key).thresholds
     words = []
-    if row.waiting is not None and row.waiting > limits.depth_critical:
-        words.append("[red]critical[/]")
-    elif row.waiting is not None and row.waiting > limits.depth_warning:
-        words.append("[yellow]warning[/]")
+    if row.waiting is None:
+        words.append(Text("unknown", "magenta"))
+    elif row.waiting > limits.depth_critical:
+        words.append(Text("critical", "bold red"))
+    elif row.waiting > limits.depth_warning:
+        words.append(Text("warning", "yellow"))
     if row.paused:
-        words.append("[cyan]paused[/]")
-    oldest = ""
-    if row.waiting and row.oldest_waiting is not None:
-        oldest = format_duration(max(round(now - row.oldest_waiting), 0))
-    counts = [row.active, row.scheduled, row.failed, row.redis_length]
-    shown = ["–" if count is None else f"{count:,}" for count in counts]
-    waiting = "–" if row.waiting is None else f"{row.waiting:,}"
-    return [
-        row.key.full_name.replace("[", r"\["),
-        waiting,
-        oldest,
-        *shown,
-        " ".join(words) or "[green]healthy[/]",
-    ]
+        words.append(Text("paused", "cyan"))
+    return Text(" ").join(words) if words else Text("healthy", "green")
 
 
-def _complain(outcomes: list[Outcome]) -> int:
-    err = Console(stderr=True, highlight=False, soft_wrap=True)
+def _count(value: int | None) -> Text:
+    return Text("–" if value is None else f"{value:,}")
+
+
+def _coarse(seconds: float) -> str:
+    """An age to the unit that matters: `42s`, `17m`, `5h`, `3d`."""
+    for unit, length in (("d", 86_400), ("h", 3_600), ("m", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds // length:.0f}{unit}"
+    return f"{seconds:.0f}s"
+
+
+def _complain(outcomes: list[Outcome], path: Path) -> int:
+    err = console(stderr=True)
     failed = [outcome for outcome in outcomes if not outcome.up]
     for message in dict.fromkeys(outcome.error for outcome in failed):
         kinds = ", ".join(o.kind for o in failed if o.error == message)
-        err.print(f"failed ({kinds}): {message}", markup=False, style="red")
+        tell(err, "failed", f"({kinds}) {message}", style="red")
+    if failed:
+        tell_exactly(err, f"for more: postwatch-exporter check --connect --config {shlex.quote(str(path))}")
     return len(failed)

@@ -103,6 +103,9 @@ class QueueSource(Protocol):
     def settings(self) -> Iterator[Reading]:
         """Targets and thresholds, which do not change while it runs."""
 
+    def sampled_at(self) -> float:
+        """The moment that the newest counts tell of: epoch seconds by the database's clock."""
+
     def queues(self) -> list[QueueRow]:
         """The queues as last sampled, worst first."""
 

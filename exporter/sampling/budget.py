@@ -16,6 +16,8 @@ from chassis.clock import Clock
 URGENT = 0.9
 # The others plan with this part of the budget at the least, whatever the urgent ones take.
 LEAST = 0.1
+# Seconds beyond which stretching what is incremental saves nothing: it only makes each run larger, and depth old.
+FRESH = 8.0
 # Weight of the newest run in the smoothed cost.
 NEWEST = 0.3
 
@@ -25,6 +27,7 @@ class _Account:
     urgency: int  # 0: the most urgent
     interval: float
     cost: float = 0.0  # smoothed seconds a run
+    incremental: bool = False
 
 
 class Budget:
@@ -50,12 +53,13 @@ class Budget:
         with self._lock:
             self._accounts.pop(name, None)
 
-    def spent(self, name: str, seconds: float) -> None:
-        """Note what the source spent on one run."""
+    def spent(self, name: str, seconds: float, *, incremental: bool = False) -> None:
+        """Note what the source spent on one run; `incremental`: on what happened since the last one."""
         with self._lock:
             self._paid_at = max(self._paid_at, self._clock.monotonic()) + seconds / self.ratio
             account = self._accounts.get(name)
             if account:
+                account.incremental = incremental
                 account.cost += (NEWEST if account.cost else 1.0) * (seconds - account.cost)
 
     def interval(self, name: str) -> float:
@@ -64,7 +68,8 @@ class Budget:
             account = self._accounts[name]
             urgent = self._demand(0)
             if account.urgency == 0:
-                return account.interval * max(1.0, urgent / (URGENT * self.ratio))
+                stretched = account.interval * max(1.0, urgent / (URGENT * self.ratio))
+                return min(stretched, max(account.interval, FRESH)) if account.incremental else stretched
             # What the urgent ones leave is divided by need: each of the others is stretched alike,
             # but the less urgent twice as much as the next.
             free = max(self.ratio - min(urgent, URGENT * self.ratio), LEAST * self.ratio)

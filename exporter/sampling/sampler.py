@@ -21,6 +21,7 @@ class Run:
     limit: float  # seconds
     started: float = field(init=False)
     source_seconds: float = field(init=False, default=0.0)
+    incremental: bool = field(init=False, default=False)  # it cost what happened since the last run, no more
     again_in: float | None = field(init=False, default=None)  # seconds; sooner than the interval, if it can be paid
     published: dict[str, list[Reading]] = field(init=False, default_factory=dict)
 

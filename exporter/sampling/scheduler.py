@@ -17,9 +17,10 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from chassis.clock import Clock
 from chassis.exposition import Board
-from chassis.log import Repeats, get_logger
+from chassis.log import get_logger
 from exporter.model import Reason, SampleFailed
 from exporter.sampling.budget import Budget
+from exporter.sampling.incidents import Cause, Incidents
 from exporter.sampling.outcome import Outcome
 from exporter.sampling.sampler import URGENCY, Run, Sampler
 
@@ -49,7 +50,7 @@ class Sampling:
         self._budgets = budgets
         self._board = board
         self._clock = clock
-        self._repeats = Repeats(log)
+        self._incidents = Incidents()
         self._stopping = threading.Event()
         self._idle = threading.Condition()
         self._running = 0
@@ -99,38 +100,37 @@ class Sampling:
         run = Run(self._clock, sampler.timeout)
         started = self._clock.now()
         failure: SampleFailed | None = None
+        stack = ""
         try:
             sampler.sample(run)
         except SampleFailed as error:
             failure = error
         except Exception as error:  # a defect: this sampler's alone, and told with all that helps to mend it
-            failure = SampleFailed(Reason.INTERNAL, f"defect: {error!r}", "please report it")
-            log.error(  # noqa: TRY400  # the stack goes into a field of its own
-                "sampler_defect", sampler=sampler.kind, source=sampler.source, stack=traceback.format_exc()
+            failure = SampleFailed(
+                Reason.INTERNAL, f"defect: {error!r}", "please report it", about=type(error).__name__
             )
+            stack = traceback.format_exc()
         seconds = self._clock.monotonic() - run.started
         outcome.finished(started, seconds, run.source_seconds)
         outcome.soon = run.again_in
         budget = self._budgets.get(sampler.account)
         if budget:
-            budget.spent(name, run.source_seconds)
+            budget.spent(name, run.source_seconds, incremental=run.incremental)
             outcome.interval = max(sampler.interval, budget.interval(name))
         ttl = max(sampler.stale_after, 3 * outcome.interval + sampler.timeout)
         for owner, readings in run.published.items():
             self._board.publish(owner, readings, ttl)
         if failure is None:
             outcome.succeeded(self._clock.now())
-            self._repeats.recovered(name, "sampler_recovered", sampler=sampler.kind, source=sampler.source)
+            if self._incidents.recovered(name):
+                log.info("sampler_recovered", sampler=sampler.kind, source=sampler.source)
         else:
             outcome.failed(failure.reason, str(failure))
-            self._repeats.failed(
-                name,
-                "sampler_failed",
-                reason=failure.reason.value,
-                sampler=sampler.kind,
-                source=sampler.source,
-                error=str(failure),
-            )
+            if self._incidents.failed(name, Cause(sampler.source, failure.reason, failure.about)):
+                about = {"sampler": sampler.kind, "source": sampler.source, "reason": failure.reason.value}
+                log.warning("sampler_failed", **about, error=str(failure))
+                if stack:
+                    log.error("sampler_defect", **about, stack=stack)
         self._publish(name)
         return outcome
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from psycopg import sql
-
 from exporter.clients.postgres import Session
 from exporter.jobs.transactions import ACTIVITY, Activity, read_activity
 from exporter.model import Remark, SampleFailed
+from exporter.queues.hybrid.by_time import finds_changes
 from exporter.queues.hybrid.capabilities import absent_metrics
 from exporter.queues.hybrid.layout import Layout, split_name
 from exporter.queues.hybrid.lists import ACTIVE_WORKERS, DEAD_LETTERS
@@ -124,8 +123,7 @@ def _optional_tables(name: str, role: str, tables: Tables) -> Iterator[Remark]:
 def _index(name: str, tx: Session, tables: Tables) -> Iterator[Remark]:
     if tables.reads_logs or not tables.follows_changes:
         return
-    plan = tx.row(sql.SQL("explain (format json) ") + tables.query("changes"), {"low": 4e9, "high": float("inf")})[0]
-    if any(node["Node Type"] == "Seq Scan" for node in _nodes(plan[0]["Plan"])):
+    if not finds_changes(tx, tables):
         spec = tables.layout.jobs
         yield Remark(
             name,
@@ -133,12 +131,6 @@ def _index(name: str, tx: Session, tables: Tables) -> Iterator[Remark]:
             " are as old as the budget makes them",
             f"ask the table's owner for: create index concurrently on {spec.table} ({spec.status}, {spec.changed});",
         )
-
-
-def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield plan
-    for child in plan.get("Plans", []):
-        yield from _nodes(child)
 
 
 def _states(name: str, tx: Session, tables: Tables) -> Iterator[Remark]:

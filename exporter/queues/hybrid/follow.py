@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
 from typing import Any, Protocol
 
 from psycopg import sql
@@ -29,86 +28,6 @@ class Follower(Protocol):
 
     def read(self, tx: Session, plan: Plan, journal: Journal) -> tuple[Stretch, ...]:
         """Enter all changes of the plan into the journal; answers which stretches are left for the next look."""
-
-
-class ByTime:
-    """By the column that tells when a row was changed: every state of a job is met in its own row."""
-
-    def __init__(self, tables: Tables, namer: Namer) -> None:
-        self._tables = tables
-        self._namer = namer
-        self._meanings = {value: str(meaning) for meaning, values in tables.layout.states for value in values}
-        self._rate = 10.0  # rows a second, as last seen
-
-    def go_on(self, tables: Tables) -> None:
-        """As `Follower.go_on`."""
-        self._tables = tables
-
-    def read(self, tx: Session, plan: Plan, journal: Journal) -> tuple[Stretch, ...]:
-        """As `Follower.read`."""
-        older: sql.Composable = sql.SQL("")
-        if plan.xid_floor is not None and self._tables.jobs.kind in "rp":
-            older = sql.SQL("and age(xmin) <= age({}::text::xid)").format(sql.Literal(str(plan.xid_floor % 2**32)))
-        query = self._tables.query("changes", older=older)
-        unread = deque(plan.rereads)
-        read = 0
-        while unread and (read < REREAD_ROWS or plan.stepped):
-            stretch = unread.popleft()
-            # A slice that holds about half of what one look may read.
-            high = min(stretch.high, stretch.low + max(1.0, REREAD_ROWS / 2 / self._rate))
-            journal.marking(mark=stretch.mark)
-            read += 1 + self._enter(tx, query, Stretch(stretch.low, high), journal)
-            if high < stretch.high:
-                unread.appendleft(Stretch(high, stretch.high, stretch.mark))
-        journal.marking(mark=plan.first)
-        seconds = max(plan.next.moment.now - plan.window.low, 1.0)
-        rows = self._enter(tx, query, plan.window, journal, expected=self._rate * seconds)
-        self._rate = max(rows / seconds, 1.0)
-        return tuple(unread)
-
-    def _enter(
-        self, tx: Session, query: sql.Composed, stretch: Stretch, journal: Journal, expected: float = 0.0
-    ) -> int:
-        bounds = {"low": stretch.low, "high": stretch.high}
-        large = expected > PORTION_ROWS
-        count = 0
-        for rows in tx.stream(query, bounds) if large else [tx.rows(query, bounds)]:
-            count += len(rows)
-            for change in self._changes(rows):
-                journal.enter(change)
-        return count
-
-    def _changes(self, rows: list[tuple[Any, ...]]) -> Iterator[Change]:
-        meanings, name = self._meanings, self._namer.by_number
-        for (
-            job,
-            queue,
-            priority,
-            status,
-            attempts,
-            created,
-            run_at,
-            started,
-            ended,
-            changed,
-            worker,
-            error,
-        ) in rows:
-            if queue is None:
-                continue
-            yield Change(
-                job,
-                name(queue, priority),
-                meanings[status],
-                attempts,
-                created,
-                run_at,
-                started,
-                ended,
-                changed,
-                worker,
-                error,
-            )
 
 
 class _Identities:

@@ -6,10 +6,11 @@ select pg_snapshot_xmin(pg_current_snapshot())::text::int8, now(),
        to_regclass(%(jobs)s)::oid::int8, to_regclass(%(logs)s)::oid::int8
 
 -- name: changes
-select {job}, {queue}::text, {priority}, {status}::text, {attempts}, {created}, {run_at}, {started}, {ended},
-       {changed}, {worker},
-       case when not {status} = any({completed_states}) and (
-            {status} = any({failed_states}) or {attempts} > 0) then {error} end
+-- What is as usual comes as null, which costs nothing to send: a job that completed at its first attempt, was
+-- ready when it was created, and has a time of its end.
+select {job}, {queue}::text, {priority}, nullif({status}::text, {usual_status}), nullif({attempts}, 1), {created},
+       nullif({run_at}, {created}), {started}, {ended}, case when {ended} is null then {changed} end, {worker},
+       case when {is_completed} then null when {is_failed} or {attempts} > 0 then {error} end
 from {jobs}
 where {status} = any({all_states})
   and {changed} >= to_timestamp(%(low)s) and {changed} < to_timestamp(%(high)s) {older}

@@ -122,6 +122,11 @@ class States(Settings):
         return None
 
     @property
+    def usual(self) -> str:
+        """The value that most rows bear in the end."""
+        return next(iter(self.completed or self.ended or self.all))
+
+    @property
     def ended(self) -> tuple[str, ...]:
         """All values that mean an end."""
         return tuple(value for outcome in OUTCOMES for value in getattr(self, outcome))

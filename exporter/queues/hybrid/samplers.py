@@ -11,7 +11,7 @@ from redis import exceptions
 from chassis.exposition import Reading
 from exporter.clients.postgres import Session
 from exporter.jobs.book import Active, Exact
-from exporter.model import OTHER_QUEUE, PRIORITIES, QueueKey, Reason, SampleFailed
+from exporter.model import OTHER_QUEUE, PRIORITIES, QueueKey, SampleFailed
 from exporter.queues.hybrid.source import EXACT_PLAN, QUICK_PLAN, Watched
 from exporter.queues.hybrid.tables import Tables
 from exporter.sampling.sampler import Run
@@ -33,7 +33,7 @@ class Changes:
         watched = self._watched
         clock = watched.context.clock
         if not watched.lock.acquire(timeout=run.limit):
-            raise SampleFailed(Reason.TIMEOUT, "another look took all the time")
+            raise watched.too_busy()
         try:
             if clock.monotonic() - self._looked < RECENT_LOOK * watched.context.interval:
                 publish(watched, run)
@@ -41,6 +41,7 @@ class Changes:
             before = run.source_seconds
             with watched.session(run, "quick") as tx:
                 watched.look(tx, QUICK_PLAN)
+            run.incremental = watched.finds_changes
             self.looked()
             watched.health.query_seconds = run.source_seconds - before
             publish(watched, run)
@@ -65,7 +66,7 @@ class Counts:
         book = watched.book
         with watched.session(run, "exact") as tx:
             if not watched.lock.acquire(timeout=run.limit):
-                raise SampleFailed(Reason.TIMEOUT, "another look took all the time")
+                raise watched.too_busy()
             try:
                 watched.look(tx)
                 self._changes.looked()

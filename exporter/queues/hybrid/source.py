@@ -16,8 +16,9 @@ from exporter.jobs.ledger import Ledger, Roster, Targets
 from exporter.jobs.transactions import ACTIVITY, Activity, Transactions, read_activity
 from exporter.model import OTHER_QUEUE, QueueKey, Reason, SampleFailed
 from exporter.queues.base import SourceContext, SourceHealth
+from exporter.queues.hybrid.by_time import ByTime, finds_changes
 from exporter.queues.hybrid.capabilities import absent_metrics
-from exporter.queues.hybrid.follow import ByIdentity, ByTime, Follower
+from exporter.queues.hybrid.follow import ByIdentity, Follower
 from exporter.queues.hybrid.layout import Layout
 from exporter.queues.hybrid.naming import Namer
 from exporter.queues.hybrid.tables import Tables, read_tables, regclass
@@ -56,6 +57,7 @@ class Watched:
         self.database_now = context.clock.now()
         logs = layout.logs.table if layout.logs else None
         self._table_names = {"jobs": regclass(layout.jobs.table), "logs": regclass(logs) if logs else None}
+        self.finds_changes = False  # whether a look costs what has changed, not what there is
         self._history: tuple[object, ...] | None = None
         self._xmax = 0
         self._begin_afresh()
@@ -113,6 +115,7 @@ class Watched:
 
     def _read_tables(self, tx: Session) -> Tables:
         self.tables = read_tables(tx, self.layout)
+        self.finds_changes = self.tables.reads_logs or (self.tables.follows_changes and finds_changes(tx, self.tables))
         self.ledger.absent = frozenset(absent_metrics(self.tables, has_redis=self.context.store is not None))
         return self.tables
 
@@ -135,6 +138,11 @@ class Watched:
         health = self.health
         health.connections_active, health.connections_idle = activity.active, activity.idle
         health.connections_total = activity.sessions
+
+    def too_busy(self) -> SampleFailed:
+        """Another look kept the lock for all of a run's time."""
+        address = self.context.database.safe_url
+        return SampleFailed(Reason.TIMEOUT, f"{address}: another look took all the time", about=address)
 
     def forget_tables(self, failure: SampleFailed) -> None:
         """After a failure that a change of the tables may explain: look at them again next time."""
