@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from chassis.clock import Clock
 
 # The most urgent samplers get this part of the budget at the most; the others are not starved.
-URGENT = 0.9
+URGENT = 0.75
 # The others plan with this part of the budget at the least, whatever the urgent ones take.
-LEAST = 0.1
+LEAST = 0.25
 # Seconds beyond which stretching what is incremental saves nothing: it only makes each run larger, and depth old.
 FRESH = 8.0
 # Weight of the newest run in the smoothed cost.
@@ -28,6 +28,7 @@ class _Account:
     interval: float
     cost: float = 0.0  # smoothed seconds a run
     incremental: bool = False
+    current: float = 0.0  # the interval as last stretched
 
 
 class Budget:
@@ -69,7 +70,10 @@ class Budget:
             urgent = self._demand(0)
             if account.urgency == 0:
                 stretched = account.interval * max(1.0, urgent / (URGENT * self.ratio))
-                return min(stretched, max(account.interval, FRESH)) if account.incremental else stretched
+                if account.incremental:
+                    stretched = min(stretched, max(account.interval, FRESH))
+                account.current = stretched
+                return stretched
             # What the urgent ones leave is divided by need: each of the others is stretched alike,
             # but the less urgent twice as much as the next.
             free = max(self.ratio - min(urgent, URGENT * self.ratio), LEAST * self.ratio)
@@ -90,5 +94,12 @@ class Budget:
             return max(0.0, self._paid_at - self._clock.monotonic())
 
     def _demand(self, urgency: int) -> float:
-        """Seconds a second that samplers of one urgency would take at their configured intervals."""
-        return sum(a.cost / a.interval for a in self._accounts.values() if a.urgency == urgency)
+        """Seconds a second that samplers of one urgency would take at their configured intervals.
+
+        A run of what is incremental was dearer for coming later, so it is reckoned by the interval it had.
+        """
+        return sum(
+            a.cost / (a.current if a.incremental and a.current else a.interval)
+            for a in self._accounts.values()
+            if a.urgency == urgency
+        )
