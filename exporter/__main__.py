@@ -40,24 +40,54 @@ or on the command line. SIGHUP, or a change of the file, reloads it; SIGTERM end
 """
 
 
+RUN = """\
+Samples in the background and serves /metrics, /health and a page for people, until SIGTERM or Ctrl-C.
+SIGHUP, or a change of the file, reloads it: all of it holds, or nothing changes.
+"""
+
+CHECK = """\
+Reads the file and names all mistakes at once. With --connect it also looks at each source, and says which
+tables, columns, rights or indexes are missing, what that means, and the SQL to ask for.
+"""
+
+SAMPLE = """\
+Looks once at each source and prints a table of its queues: what waits and since when, what runs, what is
+scheduled for later, failed rows still stored, and the length of the list in Redis.
+"""
+
+METRICS = """\
+Prints each metric with its labels, meaning, type and unit. docs/metrics.md has more: how its figures are
+come by, how fresh they are, and an example query.
+"""
+
+COMMANDS = ("run", "check", "sample", "metrics")
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     config = argparse.ArgumentParser(add_help=False)
     config.add_argument("--config", "-c", type=Path, metavar="FILE", required=True, help="the configuration, in YAML")
+    plain = argparse.RawDescriptionHelpFormatter
     main = argparse.ArgumentParser(
         prog="postwatch-exporter",
         description=DESCRIPTION,
         epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=plain,
     )
     main.add_argument("--version", action="version", version=f"postwatch-exporter {VERSION}")
     commands = main.add_subparsers(dest="command", metavar="COMMAND")
-    commands.add_parser("run", parents=[config], help="run the daemon; the default")
-    checking = commands.add_parser("check", parents=[config], help="verify the configuration")
+    commands.add_parser(
+        "run", parents=[config], help="run the daemon; the default", description=RUN, formatter_class=plain
+    )
+    checking = commands.add_parser(
+        "check", parents=[config], help="verify the configuration", description=CHECK, formatter_class=plain
+    )
     checking.add_argument(
         "--connect", action="store_true", help="also look at the sources: tables, columns, rights, indexes"
     )
-    sampling = commands.add_parser("sample", parents=[config], help="sample once and show the queues")
+    sampling = commands.add_parser(
+        "sample", parents=[config], help="sample once and show the queues", description=SAMPLE, formatter_class=plain
+    )
     sampling.add_argument("source", nargs="?", metavar="SOURCE", help="only this source; by default all")
     sampling.add_argument(
         "--format",
@@ -65,7 +95,9 @@ def parser() -> argparse.ArgumentParser:
         default="table",
         help="a table for people, or the exposition",
     )
-    commands.add_parser("metrics", help="list every metric with its meaning")
+    commands.add_parser(
+        "metrics", help="list every metric with its meaning", description=METRICS, formatter_class=plain
+    )
     return main
 
 
@@ -73,7 +105,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; answers the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given and given[0].startswith(("--config", "-c")):
-        given.insert(0, "run")  # options alone mean the daemon
+        # Options alone mean the daemon; before a command they mean the same as behind it.
+        behind = 1 if given[0].startswith("--config=") else 2
+        command = given.pop(behind) if given[behind : behind + 1] and given[behind] in COMMANDS else "run"
+        given.insert(0, command)
     options = parser().parse_args(given or ["--help"])
     try:
         match options.command:

@@ -50,13 +50,8 @@ def _connect(settings: ExporterSettings, out: Console) -> int:
         if any(remark.fatal for remark in remarks):
             unusable += 1
         else:
-            tell(
-                out,
-                "ok   ",
-                "it can be sampled" + ("" if remarks else ", and nothing is missing"),
-                style="green",
-                indent=2,
-            )
+            verdict = "it can be sampled" if remarks else "it can be sampled, and nothing is missing"
+            tell(out, "ok   ", verdict, style="green", indent=2)
     watch.stop(1.0)
     if unusable:
         out.print(f"\n[red]{unusable} of {len(watch.sources)} sources cannot be sampled as they are[/]")

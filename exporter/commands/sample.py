@@ -66,7 +66,8 @@ def _position(kind: str) -> int:
 
 def _show(sources: list[QueueSource]) -> None:
     out = console()
-    for source in sources:
+    for position, source in enumerate(sources):
+        out.print("\n" * bool(position), end="")
         name = f"[bold]{source.context.name}[/] ({source.kind})"
         rows = source.queues()
         if not rows:
