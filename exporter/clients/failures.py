@@ -63,7 +63,8 @@ _BY_TEXT: tuple[tuple[str, Reason, str], ...] = (
 def explain(error: psycopg.Error, address: str) -> SampleFailed:
     """The failure as users meet it: a reason, the server's words, what to do. `address` has no password."""
     text = (error.diag.message_primary or str(error) or type(error).__name__).strip()
-    text = " ".join(text.split())
+    # libpq's own advice is left out: ours says it shorter.
+    text = " ".join(text.split()).removeprefix("connection failed: ").partition(" Is the server running")[0]
     if isinstance(error, errors.ConnectionTimeout):
         return SampleFailed(
             Reason.TIMEOUT, f"{address}: no connection in time", "the server does not answer", about=address

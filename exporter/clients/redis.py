@@ -45,6 +45,7 @@ class Store:
         self._timeout = timeout
         self._lock = threading.Lock()
         self._client: Client | None = None
+        self.ailing = False  # the last conversation failed: who can do without should not wait for another
 
     def is_at(self, url: SecretUrl) -> bool:
         """Whether it was made for this address and these credentials."""
@@ -118,10 +119,12 @@ class Store:
                 if self._client is None:
                     self._client = connect(self._url.reveal(), self._timeout)
             yield self._client
+            self.ailing = False
         except SecretUnavailable as error:
             raise SampleFailed(Reason.AUTH, str(error)) from error
         except (exceptions.RedisError, OSError, ValueError) as error:
             self.close()
+            self.ailing = True
             raise _explain(error, self.safe_url) from error
         finally:
             run.spent(self._clock.monotonic() - began)
@@ -185,7 +188,7 @@ def _addresses(hosts: str, default: int) -> list[tuple[str, int]]:
 
 
 def _explain(error: Exception, address: str) -> SampleFailed:
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = " ".join(str(error).split()).rstrip(".") or type(error).__name__
     reason, advice = Reason.PROTOCOL, ""
     match error:
         case exceptions.AuthenticationError():

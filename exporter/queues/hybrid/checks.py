@@ -56,12 +56,15 @@ def _postgres(watched: Watched, run: Run) -> Iterator[Remark]:
                 )
             if any(is_named for _, is_named in closed):
                 return
-            table = read_table(tx, layout.jobs.table)
-            if table is not None and table.unreadable:
-                yield _no_right(name, role, table)
+            specs = [spec for spec in (layout.jobs, layout.queues, layout.logs) if spec is not None]
+            closed_tables = [
+                t for t in (read_table(tx, spec.table) for spec in specs) if t is not None and t.unreadable
+            ]
+            if closed_tables:
+                yield from (_no_right(name, role, table) for table in closed_tables)
                 return
             tables = read_tables(tx, layout)
-            yield from _optional_tables(name, role, tables)
+            yield from _optional_tables(name, tables)
             absent = absent_metrics(tables, has_redis=watched.context.store is not None)
             for why in dict.fromkeys(absent.values()):
                 missing = ", ".join(metric for metric, reason in absent.items() if reason == why)
@@ -98,16 +101,11 @@ def _server(name: str, role: str, activity: Activity) -> Iterator[Remark]:
         yield Remark(name, "this is a standby: what it shows is as late as its replay")
 
 
-def _no_right(name: str, role: str, table: Table, *, fatal: bool = True) -> Remark:
-    return Remark(
-        name,
-        f"the role may not read {table.name}",
-        f"grant select on {table.name} to {role};",
-        fatal=fatal,
-    )
+def _no_right(name: str, role: str, table: Table) -> Remark:
+    return Remark(name, f"the role may not read {table.name}", f"grant select on {table.name} to {role};", fatal=True)
 
 
-def _optional_tables(name: str, role: str, tables: Tables) -> Iterator[Remark]:
+def _optional_tables(name: str, tables: Tables) -> Iterator[Remark]:
     layout = tables.layout
     for spec, table in ((layout.queues, tables.queues), (layout.logs, tables.logs)):
         if spec is not None and table is None:
@@ -116,8 +114,6 @@ def _optional_tables(name: str, role: str, tables: Tables) -> Iterator[Remark]:
                 f"there is no table {spec.table}",
                 "nothing to do if you have none; null in `schema` says so",
             )
-        elif table is not None and table.unreadable:
-            yield _no_right(name, role, table)
 
 
 def _index(name: str, tx: Session, tables: Tables) -> Iterator[Remark]:

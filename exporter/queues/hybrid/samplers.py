@@ -117,8 +117,8 @@ class Counts:
     def _lengths(self, run: Run) -> dict[QueueKey, int]:
         """Lengths of the lists at the moment of the snapshot, so that the two can be compared."""
         watched = self._watched
-        if watched.context.store is None:
-            return {}
+        if watched.context.store is None or watched.context.store.ailing:
+            return {}  # the transaction is open: no time to wait for what is not there
         with watched.lock:
             queues = [key for key in watched.present() if key is not OTHER_QUEUE]
         try:
