@@ -17,13 +17,18 @@ from exporter.commands.sample import sample
 EXIT_SETTINGS = 2
 
 DESCRIPTION = """\
-Samples job queues on PostgreSQL and Redis into Prometheus metrics, read-only and within a budget.
+Samples job queues on PostgreSQL and Redis into Prometheus metrics, read-only
+and within a budget.
 
 first steps:
-  postwatch-exporter check --config postwatch.yml             is the file right?
-  postwatch-exporter check --connect --config postwatch.yml   are tables, rights and indexes there?
-  postwatch-exporter sample --config postwatch.yml            what does it see, as a table
-  postwatch-exporter --config postwatch.yml                   run; then open http://127.0.0.1:9797/
+  is the file right?
+      postwatch-exporter check --config postwatch.yml
+  are tables, columns, rights and indexes there?
+      postwatch-exporter check --connect --config postwatch.yml
+  what does it see? a table of the queues, once:
+      postwatch-exporter sample --config postwatch.yml
+  run it, then open http://127.0.0.1:9797/
+      postwatch-exporter --config postwatch.yml
 """
 
 EXAMPLE = """\
@@ -35,8 +40,9 @@ the smallest configuration:
       redis: redis://127.0.0.1:6379/0
       schema: penguinmails
 
-exit codes: 0 done; 1 something could not be reached or listened on; 2 a mistake in the configuration
-or on the command line. SIGHUP, or a change of the file, reloads it; SIGTERM ends within 10 seconds.
+exit codes: 0 done; 1 something could not be reached or listened on; 2 a mistake
+in the configuration or on the command line. SIGHUP, or a change of the file,
+reloads it; SIGTERM ends within 10 seconds. All settings: docs/configuration.md
 """
 
 
@@ -67,26 +73,21 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     config = argparse.ArgumentParser(add_help=False)
     config.add_argument("--config", "-c", type=Path, metavar="FILE", required=True, help="the configuration, in YAML")
-    plain = argparse.RawDescriptionHelpFormatter
     main = argparse.ArgumentParser(
         prog="postwatch-exporter",
         description=DESCRIPTION,
         epilog=EXAMPLE,
-        formatter_class=plain,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     main.add_argument("--version", action="version", version=f"postwatch-exporter {VERSION}")
     commands = main.add_subparsers(dest="command", metavar="COMMAND")
-    commands.add_parser(
-        "run", parents=[config], help="run the daemon; the default", description=RUN, formatter_class=plain
-    )
-    checking = commands.add_parser(
-        "check", parents=[config], help="verify the configuration", description=CHECK, formatter_class=plain
-    )
+    commands.add_parser("run", parents=[config], help="run the daemon; the default", description=RUN)
+    checking = commands.add_parser("check", parents=[config], help="verify the configuration", description=CHECK)
     checking.add_argument(
         "--connect", action="store_true", help="also look at the sources: tables, columns, rights, indexes"
     )
     sampling = commands.add_parser(
-        "sample", parents=[config], help="sample once and show the queues", description=SAMPLE, formatter_class=plain
+        "sample", parents=[config], help="sample once and show the queues", description=SAMPLE
     )
     sampling.add_argument("source", nargs="?", metavar="SOURCE", help="only this source; by default all")
     sampling.add_argument(
@@ -95,9 +96,7 @@ def parser() -> argparse.ArgumentParser:
         default="table",
         help="a table for people, or the exposition",
     )
-    commands.add_parser(
-        "metrics", help="list every metric with its meaning", description=METRICS, formatter_class=plain
-    )
+    commands.add_parser("metrics", help="list every metric with its meaning", description=METRICS)
     return main
 
 
