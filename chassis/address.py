@@ -10,9 +10,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from chassis.units import found
 
-_ADDRESS = re.compile(
-    r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]+(?:%\w+)?)\]|(?P<host>[^\s:/@\[\]]*)):(?P<port>\d{1,5})", re.ASCII
-)
+_ADDRESS = re.compile(r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]+(?:%\w+)?)\]|(?P<host>[^\s:/@\[\]]*)):(?P<port>\d{1,5})", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -50,6 +48,4 @@ class Address:
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(
-            cls.parse, serialization=core_schema.to_string_ser_schema()
-        )
+        return core_schema.no_info_plain_validator_function(cls.parse, serialization=core_schema.to_string_ser_schema())

@@ -54,9 +54,7 @@ class Authentication:
         if is_open or await self._allowed(Headers(scope=scope).get("authorization", "")):
             await self._app(scope, receive, send)
             return
-        answer = JSONResponse(
-            {"error": "authentication required"}, 401, headers={"WWW-Authenticate": self._challenge}
-        )
+        answer = JSONResponse({"error": "authentication required"}, 401, headers={"WWW-Authenticate": self._challenge})
         await answer(scope, receive, send)
 
     async def _allowed(self, authorization: str) -> bool:

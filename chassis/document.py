@@ -14,9 +14,7 @@ import yaml
 
 from chassis.shape import join
 
-_VARIABLE = re.compile(
-    r"\$\$\{|\$\{(?P<name>[A-Za-z_]\w*)(?P<otherwise>:-(?P<default>[^}]*))?\}|\$\{", re.ASCII
-)
+_VARIABLE = re.compile(r"\$\$\{|\$\{(?P<name>[A-Za-z_]\w*)(?P<otherwise>:-(?P<default>[^}]*))?\}|\$\{", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -107,9 +105,7 @@ def _substitute(value: Any, environ: Mapping[str, str], path: str, mistakes: lis
         elif match["otherwise"] is not None:
             return match["default"]
         else:
-            mistakes.append(
-                Mistake(path, f"the environment has no {name}; set it or write ${{{name}:-default}}")
-            )
+            mistakes.append(Mistake(path, f"the environment has no {name}; set it or write ${{{name}:-default}}"))
         return match[0]
 
     return _VARIABLE.sub(replace, value)

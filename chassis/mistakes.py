@@ -120,9 +120,7 @@ def _chosen(members: Iterable[Shape], discriminator: str | None, step: str | int
 def _message(details: ErrorDetails, place: _Place) -> str:
     kind, value, context = details["type"], details["input"], details.get("ctx", {})
     if kind == "missing":
-        return (
-            "missing" if not (place.shape and place.shape.secret) else f"missing; or give {_last(place)}_file"
-        )
+        return "missing" if not (place.shape and place.shape.secret) else f"missing; or give {_last(place)}_file"
     if kind == "extra_forbidden":
         return _unknown(str(details["loc"][-1]), list(_allowed(place.model)), "no such key")
     if kind in ("value_error", "assertion_error"):
@@ -147,9 +145,7 @@ def _message(details: ErrorDetails, place: _Place) -> str:
         return f"{found(value)} is no text{quotes}"
     if kind in ("too_short", "too_long"):
         bound = (
-            f"at least {context.get('min_length')}"
-            if kind == "too_short"
-            else f"at most {context.get('max_length')}"
+            f"at least {context.get('min_length')}" if kind == "too_short" else f"at most {context.get('max_length')}"
         )
         return f"{context['actual_length']} given; {bound} needed"
     if wanted := _WANTED.get(kind):

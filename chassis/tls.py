@@ -63,9 +63,7 @@ class RenewedTls:
 
     def _look(self) -> tuple[Stamp, ...]:
         settings = self._settings
-        return tuple(
-            stamp(path) for path in (settings.cert_file, settings.key_file, settings.client_ca_file) if path
-        )
+        return tuple(stamp(path) for path in (settings.cert_file, settings.key_file, settings.client_ca_file) if path)
 
 
 def _no_passphrase() -> str:

@@ -17,9 +17,7 @@ _BCRYPT = re.compile(r"\$2[abxy]\$\d\d\$[./A-Za-z0-9]{53}")
 class WebSettings(Settings):
     """Where and to whom a daemon answers. The default listens on loopback, on any free port."""
 
-    listen: Address = Field(
-        default=Address("127.0.0.1", 0), description="host:port; `:port` alone is every interface."
-    )
+    listen: Address = Field(default=Address("127.0.0.1", 0), description="host:port; `:port` alone is every interface.")
     tls: TlsSettings | None = Field(default=None, description="Without it plain HTTP is spoken.")
     basic_auth: dict[str, Secret] = Field(
         default_factory=dict,

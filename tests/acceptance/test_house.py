@@ -18,9 +18,7 @@ from tests.support.documents import REPOSITORY, blocks
 
 PACKAGES = ["chassis", "demo", "exporter"]
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
-PIN = re.compile(
-    r"^(?P<pin>[a-z0-9][^\s;\\]*==[^\s;\\]+)(?: ; (?P<marker>[^\\\n]+?))? \\\n(?P<rest>(?: +.*\n)*)", re.M
-)
+PIN = re.compile(r"^(?P<pin>[a-z0-9][^\s;\\]*==[^\s;\\]+)(?: ; (?P<marker>[^\\\n]+?))? \\\n(?P<rest>(?: +.*\n)*)", re.M)
 
 
 def run(*command: str | Path, cwd: Path, env: dict[str, str] | None = None) -> str:

@@ -100,9 +100,7 @@ def config(tmp_path: Path) -> Path:
 def launch(tmp_path: Path, config: Path) -> Iterator[Launch]:
     started: list[Process] = []
 
-    def start(
-        *manners: str, stop_within: float = 10, path: Path = config, until: str = "started one"
-    ) -> Process:
+    def start(*manners: str, stop_within: float = 10, path: Path = config, until: str = "started one") -> Process:
         process = Process(path, tmp_path, stop_within, manners)
         started.append(process)
         process.says(until)

@@ -183,9 +183,7 @@ class TestRequests:
         assert (line["level"], line["method"], line["path"], line["status"]) == ("debug", "GET", "/none", 404)
         assert "duration_ms" in line
 
-    def test_a_crash_is_one_line_and_no_traceback_for_the_client(
-        self, serve: Serve, logs: io.StringIO
-    ) -> None:
+    def test_a_crash_is_one_line_and_no_traceback_for_the_client(self, serve: Serve, logs: io.StringIO) -> None:
         answer = serve().get("/crash", headers={"X-Request-ID": "id-1"})
         assert (answer.status_code, answer.json()) == (500, {"error": "internal error", "request_id": "id-1"})
         (line,) = eventually(lambda: lines(logs, "request failed"))
@@ -287,9 +285,7 @@ class TestAuthentication:
 
     def test_everything_but_the_probes_is_closed(self, serve: Serve) -> None:
         shell = serve("{listen: '127.0.0.1:0', bearer_token: t0ken}")
-        statuses = {
-            path: shell.get(path).status_code for path in ("/", "/metrics", "/none", "/healthz/", "/crash")
-        }
+        statuses = {path: shell.get(path).status_code for path in ("/", "/metrics", "/none", "/healthz/", "/crash")}
         assert set(statuses.values()) == {401}
         assert shell.get("/healthz").status_code == shell.get("/readyz").status_code == 200
 
@@ -341,9 +337,7 @@ def timed(action: Callable[[], object]) -> float:
 
 class TestTls:
     TLS = "{listen: '127.0.0.1:0', tls: {cert_file: server.crt, key_file: server.key}}"
-    MUTUAL = (
-        "{listen: '127.0.0.1:0', tls: {cert_file: server.crt, key_file: server.key, client_ca_file: ca.crt}}"
-    )
+    MUTUAL = "{listen: '127.0.0.1:0', tls: {cert_file: server.crt, key_file: server.key, client_ca_file: ca.crt}}"
 
     @pytest.fixture
     def certificates(self, tmp_path: Path) -> Certificates:
@@ -439,9 +433,7 @@ class TestListening:
             ("listen: 127.0.0.1:0", False),
         ],
     )
-    def test_an_open_door_is_warned_of(
-        self, serve: Serve, logs: io.StringIO, text: str, warned: bool
-    ) -> None:
+    def test_an_open_door_is_warned_of(self, serve: Serve, logs: io.StringIO, text: str, warned: bool) -> None:
         serve(text)
         found = [line for line in map(json.loads, logs.getvalue().splitlines()) if line["level"] == "warning"]
         assert bool(found) == warned

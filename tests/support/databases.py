@@ -57,9 +57,7 @@ def create_database(server: Postgres, layout: str = "penguinmails", name: str | 
     with database.connect() as owner:
         # Before the tables: those that a test drops and makes again are readable too.
         owner.execute(
-            sql.SQL("alter default privileges in schema public grant select on tables to {reader}").format(
-                **quoted
-            )
+            sql.SQL("alter default privileges in schema public grant select on tables to {reader}").format(**quoted)
         )
         owner.execute("create extension pg_stat_statements")
         if LAYOUTS[layout]:

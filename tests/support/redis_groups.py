@@ -86,9 +86,7 @@ class Sentinel(_Group):
         self.master = self._stack.enter_context(RedisServer(password=self.password, settings=settings))
         for _ in range(self._replicas):
             follows = settings | {"replicaof": f"127.0.0.1 {self.master.port}"}
-            self.replicas.append(
-                self._stack.enter_context(RedisServer(password=self.password, settings=follows))
-            )
+            self.replicas.append(self._stack.enter_context(RedisServer(password=self.password, settings=follows)))
         quorum = self._sentinels // 2 + 1
         for _ in range(self._sentinels):
             self.sentinels.append(self._stack.enter_context(_SentinelProcess(self.master, self.name, quorum)))
@@ -163,9 +161,7 @@ class Cluster(_Group):
                 last = min(share * (number + 1), 16384) - 1
                 client.execute_command("CLUSTER", "ADDSLOTSRANGE", share * number, last)
                 for other in range(number):
-                    client.execute_command(
-                        "CLUSTER", "MEET", "127.0.0.1", self.nodes[other].port, buses[other]
-                    )
+                    client.execute_command("CLUSTER", "MEET", "127.0.0.1", self.nodes[other].port, buses[other])
         eventually(self._complete, within=20)
 
     def _complete(self) -> bool:

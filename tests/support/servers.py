@@ -113,9 +113,7 @@ class PgBouncer(Server):
 
     def answers(self) -> bool:
         try:
-            with psycopg.connect(
-                self.url("pgbouncer"), autocommit=True, prepare_threshold=None
-            ) as connection:
+            with psycopg.connect(self.url("pgbouncer"), autocommit=True, prepare_threshold=None) as connection:
                 connection.execute("show version")
         except psycopg.OperationalError:
             return False

@@ -29,9 +29,7 @@ def test_a_file_is_read_each_time_without_its_last_newline(tmp_path: Path) -> No
     ("content", "reason"),
     [(None, "No such file"), (b"", "empty"), (b"\xff\xfe", "not UTF-8"), (b"x" * 2_000_000, "too large")],
 )
-def test_an_unusable_file_is_named_without_its_content(
-    tmp_path: Path, content: bytes | None, reason: str
-) -> None:
+def test_an_unusable_file_is_named_without_its_content(tmp_path: Path, content: bytes | None, reason: str) -> None:
     file = tmp_path / "password"
     if content is not None:
         file.write_bytes(content)
@@ -98,9 +96,7 @@ def test_the_safe_form_of_a_url_keeps_what_helps(url: str, safe: str) -> None:
     assert SecretUrl(url).safe == safe
 
 
-PASSWORDS = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=4).map(
-    lambda text: f"Zq{text}qZ"
-)
+PASSWORDS = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=4).map(lambda text: f"Zq{text}qZ")
 
 
 @given(PASSWORDS)

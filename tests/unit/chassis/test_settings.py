@@ -214,9 +214,7 @@ def test_unprintable_characters_are_a_mistake_not_a_crash() -> None:
 
 
 def test_a_key_given_twice_is_told_with_both_lines() -> None:
-    assert mistakes("goal:\n  target: 1m\n  target: 2m\n") == [
-        "goal.target: given twice, in lines 2 and 3; keep one"
-    ]
+    assert mistakes("goal:\n  target: 1m\n  target: 2m\n") == ["goal.target: given twice, in lines 2 and 3; keep one"]
 
 
 def test_anchors_and_merges_are_understood() -> None:
@@ -285,9 +283,7 @@ class TestSecretFiles:
         (tmp_path / "url").write_text("redis://:pw@h\n")
         (tmp_path / "jo").write_text("hash\n")
         config = tmp_path / "config.yml"
-        config.write_text(
-            "fruits: [{kind: apple, url_file: url}]\nusers: {jo_file: jo, al: here}\nstate: s\n"
-        )
+        config.write_text("fruits: [{kind: apple, url_file: url}]\nusers: {jo_file: jo, al: here}\nstate: s\n")
         basket = load(config, Basket, {})
         assert {path: secret.reveal() for path, secret in secrets_in(basket)} == {
             "fruits[0].url": "redis://:pw@h",
