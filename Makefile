@@ -23,7 +23,7 @@ demo: $(DEMO) ## a living email platform and its exporter, until Ctrl-C
 
 test: $(DEV) ## every test but the long ones
 	@scripts/test-servers
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not soak and not bench" $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not soak and not bench" $(ARGS)
 
 lint: $(DEV) ## style, types and the rules on imports
 	$(BIN)/ruff check

@@ -14,6 +14,9 @@ from tests.support.databases import Database
 from tests.support.wait import eventually
 from tests.support.watching import Watching, watching
 
+# The machine's cores are for one of these at a time.
+pytestmark = pytest.mark.xdist_group("heavy")
+
 CONFIGURATION = """
 queues:
   - {{name: mail, kind: hybrid, postgres: "{url}", schema: penguinmails}}
