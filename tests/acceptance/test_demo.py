@@ -18,6 +18,9 @@ import pytest
 
 from tests.support.wait import eventually
 
+# Each starts a whole platform: one at a time.
+pytestmark = pytest.mark.xdist_group("heavy")
+
 COMMAND = [sys.executable, "-m", "demo"]
 
 
