@@ -24,6 +24,7 @@ class Run:
     incremental: bool = field(init=False, default=False)  # it cost what happened since the last run, no more
     again_in: float | None = field(init=False, default=None)  # seconds; sooner than the interval, if it can be paid
     published: dict[str, list[Reading]] = field(init=False, default_factory=dict)
+    paces: dict[str, str] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self.started = self.clock.monotonic()
@@ -33,9 +34,14 @@ class Run:
         """Seconds until the time limit; never negative."""
         return max(0.0, self.started + self.limit - self.clock.monotonic())
 
-    def publish(self, owner: str, readings: Iterable[Reading]) -> None:
-        """Replace what `owner` serves, once this run is over; also if it fails later on."""
+    def publish(self, owner: str, readings: Iterable[Reading], pace: str = "") -> None:
+        """Replace what `owner` serves, once this run is over; also if it fails later on.
+
+        Gauges age out by this sampler's interval, or by that of the source's sampler of the kind `pace`.
+        """
         self.published[owner] = list(readings)
+        if pace:
+            self.paces[owner] = pace
 
     def spent(self, seconds: float) -> None:
         """Charge time that a source spent on us."""

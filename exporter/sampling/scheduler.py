@@ -117,9 +117,9 @@ class Sampling:
         if budget:
             budget.spent(name, run.source_seconds, incremental=run.incremental)
             outcome.interval = max(sampler.interval, budget.interval(name))
-        ttl = max(sampler.stale_after, 3 * outcome.interval + sampler.timeout)
         for owner, readings in run.published.items():
-            self._board.publish(owner, readings, ttl)
+            pace = f"{run.paces[owner]}/{sampler.source}" if owner in run.paces else name
+            self._board.publish(owner, readings, self._lifetime(pace))
         if failure is None:
             outcome.succeeded(self._clock.now())
             if self._incidents.recovered(name):
@@ -192,6 +192,11 @@ class Sampling:
             with suppress(JobLookupError):
                 self._scheduler.reschedule_job(job_id, trigger="date", run_date=datetime.fromtimestamp(moment, UTC))
                 self.outcomes[name].next_run = moment
+
+    def _lifetime(self, name: str) -> float:
+        """Seconds after which what a sampler told is no longer served."""
+        sampler = self._samplers[name]
+        return max(sampler.stale_after, 3 * self.outcomes[name].interval + sampler.timeout)
 
     def _publish(self, name: str) -> None:
         self._board.publish(f"sampler {name}", self.outcomes[name].readings())

@@ -209,7 +209,7 @@ def publish(watched: Watched, run: Run) -> None:
     """What looks and counts have made known. The caller holds the lock."""
     labels = watched.context.all_labels
     present = watched.present()
-    run.publish(f"source {watched.context.name}: living", _living(watched, present, labels))
+    run.publish(f"source {watched.context.name}: living", _living(watched, present, labels), pace="changes")
     run.publish(f"source {watched.context.name}: counted", watched.ledger.readings(labels))
 
 
