@@ -129,7 +129,10 @@ class SecretUrl(Secret):
         return safe_url(self.reveal())
 
     def known(self) -> tuple[str, ...]:
-        parts = [part for value in super().known() for part in (value, *_passwords(value))]
+        # A store's URL without credentials is an address, and logs are to name it; one for HTTP may be a secret by
+        # its path.
+        values = [value for value in super().known() if value.startswith("http") or safe_url(value) != value]
+        parts = [part for value in values for part in (value, *_passwords(value))]
         return tuple(dict.fromkeys(parts))
 
 

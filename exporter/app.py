@@ -17,6 +17,7 @@ from chassis.clock import Clock
 from chassis.exposition import Board, BoardEndpoint, Reading
 from chassis.lifecycle import ReloadState
 from chassis.log import get_logger
+from chassis.secrets import SecretUrl
 from chassis.web import Ready, Server, build_app
 from exporter.catalogue import CATALOGUE
 from exporter.clients import postgres
@@ -46,8 +47,9 @@ class Watch:
         self._clock = clock
         self._before = {source.context.name: source for source in before.sources} if before else {}
         self._open = (before._databases, before._stores) if before else ({}, {})
-        self._databases: dict[str, postgres.Database] = {}
-        self._stores: dict[str, redis_client.Store] = {}
+        # By address and credentials: roles may see different tables under the same names.
+        self._databases: dict[SecretUrl, postgres.Database] = {}
+        self._stores: dict[SecretUrl, redis_client.Store] = {}
         self._ratios: dict[str, float] = {}
         self.board = board
         self.settings = settings
@@ -64,15 +66,15 @@ class Watch:
         ratio = defaults.budget if options.budget is None else options.budget
         timeout = options.timeout or defaults.timeout
         account = postgres.identity(options.postgres)
-        database = self._databases.setdefault(account, postgres.Database(options.postgres, self._clock, timeout))
+        database = self._databases.setdefault(
+            options.postgres, postgres.Database(options.postgres, self._clock, timeout)
+        )
         self._ratios[account] = min(ratio, self._ratios.get(account, ratio))
         store, store_account = None, ""
         if url := getattr(options, "redis", None):
             store_account = redis_client.identity(url)
-            store = self._stores.get(store_account) or self._open[1].get(store_account)
-            if store is None or not store.is_at(url):
-                store = redis_client.Store(url, self._clock, timeout)
-            store = self._stores.setdefault(store_account, store)
+            store = self._open[1].get(url) or redis_client.Store(url, self._clock, timeout)
+            store = self._stores.setdefault(url, store)
             self._ratios[store_account] = min(ratio, self._ratios.get(store_account, ratio))
         context = SourceContext(
             name=options.name,

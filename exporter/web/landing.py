@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from html import escape
+from importlib.resources import files
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
@@ -14,82 +16,107 @@ from exporter.queues.base import QueueRow, QueueSource
 from exporter.sampling.outcome import Outcome
 from exporter.web.health import Picture
 
-STYLE = """
-:root { color-scheme: light dark; --line: #8884; --good: #1a7f37; --bad: #cf222e; --warn: #9a6700; }
-body { font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 72rem; padding: 1rem; }
-h1 { font-size: 1.4rem; margin: 0 } h2 { font-size: 1.1rem; margin: 1.6rem 0 .4rem }
-p { margin: .3rem 0 } a { color: inherit }
-.scroll { overflow-x: auto }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums }
-th, td { text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid var(--line); white-space: nowrap }
-td.n, th.n { text-align: right } td.wrap { white-space: normal; min-width: 14rem }
-.good { color: var(--good) } .bad { color: var(--bad); font-weight: 600 } .warn { color: var(--warn) }
-@media (prefers-color-scheme: dark) { :root { --good: #3fb950; --bad: #ff7b72; --warn: #d29922 } }
-"""
+RENEWED = 15  # seconds after which a browser asks for the page again
+STYLE = files(__package__).joinpath("landing.css").read_text(encoding="utf-8")
+FIGURES = ("waiting", "oldest", "active", "scheduled", "failed", "in Redis")
 
 
 def page(picture: Picture) -> str:
     """The page as HTML."""
     now = picture.clock.now()
     outcomes = sorted(picture.outcomes.values(), key=lambda o: (o.up is not False, o.source, o.kind))
-    failing = sum(o.up is False for o in outcomes)
-    waiting = sum(o.up is None for o in outcomes)
-    if failing:
-        summary = f'<span class="bad">{failing} of {len(outcomes)} samplers fail</span>'
-    elif waiting:
-        summary = f'<span class="warn">{waiting} of {len(outcomes)} samplers have not run yet</span>'
-    else:
-        summary = f'<span class="good">all {len(outcomes)} samplers are well</span>'
+    moment = datetime.fromtimestamp(now, UTC)
+    up = coarse(picture.clock.monotonic() - picture.started)
     parts = [
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Postwatch exporter</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<style>{STYLE}</style></head><body><h1>Postwatch exporter {escape(picture.version)}</h1>",
-        f"<p>{summary} · up for {format_duration(round(picture.clock.monotonic() - picture.started))}</p>",
+        f'<meta http-equiv="refresh" content="{RENEWED}"><style>{STYLE}</style></head><body>'
+        f"<h1>Postwatch exporter {escape(picture.version)}</h1>",
+        f"<p>{_summary(outcomes)} · {moment:%H:%M:%S} UTC, renewed every {RENEWED} s · up for {up}</p>",
         '<p><a href="/metrics">metrics</a> · <a href="/health">health</a> · <a href="/readyz">ready</a></p>',
+        _failures(outcomes),
     ]
-    parts += [_queues(source, now) for source in picture.sources]
-    rows = "".join(_sampler(outcome, now) for outcome in outcomes)
+    if not picture.sources:
+        parts.append("<p>Nothing is watched: name your sources under <code>queues</code> in the configuration.</p>")
+    parts += [_source(source) for source in picture.sources]
     parts.append(
-        '<h2>Samplers</h2><div class="scroll"><table><tr><th>source<th>sampler<th>state'
-        '<th class="n">last run<th class="n">took<th class="n">interval<th class="n">next<th>error</tr>'
-        f"{rows}</table></div></body></html>"
+        '<h2>Samplers</h2><table><thead><tr><th>sampler<th>state<th class="n">last run<th class="n">took'
+        '<th class="n">interval<th class="n">next</tr></thead><tbody>'
+        f"{''.join(_sampler(outcome, now) for outcome in outcomes)}</tbody></table></body></html>"
     )
     return "".join(parts)
 
 
-def _queues(source: QueueSource, now: float) -> str:
+def _summary(outcomes: list[Outcome]) -> str:
+    failing = sum(o.up is False for o in outcomes)
+    waiting = sum(o.up is None for o in outcomes)
+    if failing:
+        return f'<span class="bad">{failing} of {len(outcomes)} samplers fail</span>'
+    if waiting:
+        return f'<span class="warn">{waiting} of {len(outcomes)} samplers have not run yet</span>'
+    return f'<span class="good">all {len(outcomes)} samplers are well</span>'
+
+
+def _failures(outcomes: Iterable[Outcome]) -> str:
+    """Each thing that fails once, with all the samplers that it keeps from their work."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for outcome in outcomes:
+        if outcome.up is False:
+            found.setdefault((outcome.source, outcome.error), []).append(outcome.kind)
+    return "".join(
+        f'<p class="failure"><b>{escape(source)}: {escape(", ".join(kinds))}</b><br>{escape(error)}</p>'
+        for (source, error), kinds in found.items()
+    )
+
+
+def _source(source: QueueSource) -> str:
+    now = source.sampled_at()
     rows = "".join(_queue(source, row, now) for row in source.queues())
+    headings = "".join(f'<th class="n">{name}' for name in FIGURES)
+    workers = ""
+    if source.health.workers:
+        states = ", ".join(f"{count} {state}" for state, count in source.health.workers.items() if count)
+        workers = f"<br>workers: {states or 'none'}"
+    table = f"<table><thead><tr><th>queue{headings}<th>state</tr></thead><tbody>{rows}</tbody></table>"
     return (
-        f"<h2>Queues of {escape(source.context.name)} ({escape(source.kind)})</h2>"
-        f"<p>{escape(source.context.database.safe_url)}</p>"
-        '<div class="scroll"><table><tr><th>queue<th class="n">waiting<th class="n">oldest<th class="n">active'
-        f'<th class="n">scheduled<th class="n">failed<th class="n">in Redis<th></tr>{rows}</table></div>'
+        f"<h2>{escape(source.context.name)} ({escape(source.kind)})</h2>"
+        f"<p>{escape(source.context.database.safe_url)}{workers}</p>"
+        f"{table if rows else '<p>No queues are known yet.</p>'}"
     )
 
 
 def _queue(source: QueueSource, row: QueueRow, now: float) -> str:
     limits = source.targets.of(row.key).thresholds
-    level = ""
-    if row.waiting is not None:
-        level = "bad" if row.waiting > limits.depth_critical else "warn" if row.waiting > limits.depth_warning else ""
-    word = {"bad": "critical", "warn": "warning"}.get(level, "")
-    state = " · ".join(filter(None, (word, "paused" if row.paused else "")))
-    age = _ago(row.oldest_waiting, now) if row.waiting else ""
-    return (
-        f'<tr><td>{escape(row.key.full_name)}<td class="n {level}">{_count(row.waiting)}<td class="n">{age}'
-        f'<td class="n">{_count(row.active)}<td class="n">{_count(row.scheduled)}<td class="n">{_count(row.failed)}'
-        f'<td class="n">{_count(row.redis_length)}<td class="{level}">{state}</tr>'
+    level, word = "good", "healthy"
+    if row.waiting is None:
+        level, word = "warn", "unknown"
+    elif row.waiting > limits.depth_critical:
+        level, word = "bad", "critical"
+    elif row.waiting > limits.depth_warning:
+        level, word = "warn", "warning"
+    age = ""
+    if row.waiting and row.oldest_waiting is not None:
+        age = coarse(max(now - row.oldest_waiting, 0))
+    counts = (row.active, row.scheduled, row.failed, row.redis_length)
+    cells = "".join(
+        f'<td class="n" data-of="{name}">{value}'
+        for name, value in zip(FIGURES, (_count(row.waiting), age, *map(_count, counts)), strict=True)
     )
+    paused = ' <span class="paused">paused</span>' if row.paused else ""
+    name = escape(row.key.full_name.removeprefix("queue:"))
+    return f'<tr><td class="name">{name}{cells}<td class="state {level}">{word}{paused}</tr>'
 
 
 def _sampler(outcome: Outcome, now: float) -> str:
-    state = {True: '<td class="good">well', False: '<td class="bad">fails', None: '<td class="warn">waits'}[outcome.up]
+    level, word = {True: ("good", "well"), False: ("bad", "fails"), None: ("warn", "waits")}[outcome.up]
     took = "" if outcome.last_duration is None else f"{outcome.last_duration * 1000:.1f} ms"
-    soon = "" if outcome.next_run is None else f"in {max(outcome.next_run - now, 0):.0f} s"
+    soon = "" if outcome.next_run is None else f"in {coarse(max(outcome.next_run - now, 0))}"
+    last = "" if outcome.last_start is None else f"{coarse(max(now - outcome.last_start, 0))} ago"
     return (
-        f"<tr><td>{escape(outcome.source)}<td>{escape(outcome.kind)}{state}"
-        f'<td class="n">{_ago(outcome.last_start, now)}<td class="n">{took}'
-        f'<td class="n">{outcome.interval:.4g} s<td class="n">{soon}<td class="wrap">{escape(outcome.error)}</tr>'
+        f'<tr><td class="name">{escape(" / ".join(filter(None, (outcome.source, outcome.kind))))}'
+        f'<td class="state {level}">{word}<td class="n" data-of="last run">{last}<td class="n" data-of="took">{took}'
+        f'<td class="n" data-of="interval">{format_duration(round(outcome.interval, int(outcome.interval < 10)))}'
+        f'<td class="n" data-of="next">{soon}</tr>'
     )
 
 
@@ -97,8 +124,12 @@ def _count(value: int | None) -> str:
     return "–" if value is None else f"{value:,}"
 
 
-def _ago(moment: float | None, now: float) -> str:
-    return "" if moment is None else f"{format_duration(max(round(now - moment), 0))} ago"
+def coarse(seconds: float) -> str:
+    """A time to the unit that matters: `42s`, `17m`, `5h`, `3d`."""
+    for unit, length in (("d", 86_400), ("h", 3_600), ("m", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds // length:.0f}{unit}"
+    return f"{seconds:.0f}s"
 
 
 def route(picture: Callable[[], Picture]) -> Route:

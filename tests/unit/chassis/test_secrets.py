@@ -133,3 +133,16 @@ def test_the_longer_secret_is_masked_before_its_part() -> None:
 
 def test_words_too_short_to_be_searched_for_stay() -> None:
     assert redact("is it ok", [Secret("it")]) == "is it ok"
+
+
+@pytest.mark.parametrize(
+    ("url", "hidden"),
+    [
+        ("postgresql://postwatch@db:5432/mail", False),
+        ("redis://127.0.0.1:6379/0", False),
+        ("postgresql://postwatch:hunter2@db:5432/mail", True),
+        ("https://hooks.example.org/services/T0/B0/abcdef", True),
+    ],
+)
+def test_an_address_without_credentials_may_stand_in_a_log(url: str, hidden: bool) -> None:
+    assert (url in redact(f"{url}: connection refused", [SecretUrl(url)])) is not hidden
