@@ -32,6 +32,7 @@ from exporter.sampling.sampler import Run
 LANES = ("quick", "exact")
 LOCK_TIMEOUT = 0.5  # seconds; whoever migrates a table is not to find us in the queue behind them
 ROWS_A_FETCH = 20_000
+CLOSE_WAIT = 1.0  # seconds for whoever uses a connection that is to be closed
 
 _INT8 = struct.Struct(">q")
 _EPOCH_2000 = 946_684_800.0
@@ -160,6 +161,7 @@ class _Lane:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.connection: psycopg.Connection[Any] | None = None
+        self.retired = False  # nobody is to use it any more
 
     def close(self) -> None:
         if self.connection is not None:
@@ -206,6 +208,8 @@ class Database:
                 yield session
                 session.finish()
         finally:
+            if place.retired:
+                place.close()
             place.lock.release()
 
     @contextmanager
@@ -259,10 +263,12 @@ class Database:
             run.spent(min(self._clock.monotonic() - began, 0.05))
 
     def close(self) -> None:
-        """Close both connections, once whoever uses them has finished."""
+        """Close both connections; one in use at a silent server when its user gives up."""
         for lane in self._lanes.values():
-            with lane.lock:
+            lane.retired = True
+            if lane.lock.acquire(timeout=CLOSE_WAIT):
                 lane.close()
+                lane.lock.release()
 
 
 def identity(url: SecretUrl) -> str:
@@ -270,6 +276,6 @@ def identity(url: SecretUrl) -> str:
     try:
         given = conninfo_to_dict(url.reveal())
     except (SecretUnavailable, psycopg.Error):
-        return url.safe
+        return repr(url)
     name = given.get("dbname") or given.get("user") or ""
     return f"postgresql {given.get('host') or given.get('hostaddr') or 'local'}:{given.get('port') or 5432}/{name}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -116,7 +116,7 @@ class QueueSource(Protocol):
         """Metrics that this source cannot tell, by name."""
 
 
-def target_readings(targets: Targets, queues: list[QueueKey], labels: dict[str, str]) -> Iterator[Reading]:
+def target_readings(targets: Targets, queues: Iterable[QueueKey], labels: dict[str, str]) -> Iterator[Reading]:
     """Configured targets and thresholds of `queues`, defaults included."""
     for key in queues:
         if key == OTHER_QUEUE:

@@ -12,7 +12,7 @@ from chassis.secrets import SecretUrl
 from chassis.settings import Settings
 from chassis.units import duration, ratio
 from exporter.jobs.ledger import Targets
-from exporter.model import QueueKey, Remark
+from exporter.model import Remark
 from exporter.queues.base import QueueRow, QueueSource, SourceContext, Work, target_readings
 from exporter.queues.hybrid.checks import examine
 from exporter.queues.hybrid.drift import Drift, DriftOptions
@@ -107,9 +107,7 @@ class HybridQueue:
 
     def settings(self) -> Iterator[Reading]:
         """As `QueueSource.settings`."""
-        with self._watched.lock:
-            present = self._watched.present()
-        return target_readings(self.targets, present, self.context.all_labels)
+        return target_readings(self.targets, self._watched.shown.present, self.context.all_labels)
 
     def sampled_at(self) -> float:
         """As `QueueSource.sampled_at`."""
@@ -117,27 +115,22 @@ class HybridQueue:
 
     def queues(self) -> list[QueueRow]:
         """As `QueueSource.queues`."""
-        watched = self._watched
-        with watched.lock:
-            split = watched.book.split(watched.database_now)
-            counted = watched.book.counted_at is not None
-            paused = {
-                QueueKey(r.labels["queue"], r.labels["priority"]): bool(r.value)
-                for r in watched.paused_readings(watched.present())
-            }
-            rows = [
-                QueueRow(
-                    key,
-                    waiting=split.get(key, (0, 0, 0))[1] if counted else None,
-                    scheduled=split.get(key, (0, 0, 0))[0] if counted else None,
-                    active=split.get(key, (0, 0, 0))[2] if counted else None,
-                    failed=watched.failed.get(key, 0) if watched.failed is not None else None,
-                    oldest_waiting=watched.book.oldest_waiting(key),
-                    paused=paused.get(key),
-                    redis_length=watched.redis_lengths.get(key),
-                )
-                for key in watched.present()
-            ]
+        watched, shown = self._watched, self._watched.shown
+        rows = []
+        for key in shown.present:
+            unknown = (None, None, None)
+            scheduled, waiting, active = unknown if shown.split is None else shown.split.get(key, (0, 0, 0))
+            row = QueueRow(
+                key,
+                waiting=waiting,
+                scheduled=scheduled,
+                active=active,
+                failed=watched.failed.get(key, 0) if watched.failed is not None else None,
+                oldest_waiting=shown.oldest_waiting.get(key),
+                paused=shown.paused.get(key),
+                redis_length=watched.redis_lengths.get(key),
+            )
+            rows.append(row)
         return sorted(rows, key=lambda row: (-(row.waiting or 0), row.key))
 
     def check(self, run: Run) -> list[Remark]:
@@ -146,8 +139,7 @@ class HybridQueue:
 
     def absent(self) -> frozenset[str]:
         """As `QueueSource.absent`."""
-        with self._watched.lock:
-            return self._watched.ledger.absent
+        return self._watched.ledger.absent
 
 
 def build(options: Options, context: SourceContext) -> HybridQueue:

@@ -75,9 +75,8 @@ class Drift:
     def sample(self, run: Run) -> None:
         """Look and publish."""
         watched = self._watched
-        with watched.lock:
-            queues = [key for key in watched.present() if key != OTHER_QUEUE]
-            aligned = list(watched.aligned)
+        queues = [key for key in watched.shown.present if key != OTHER_QUEUE]
+        aligned = list(watched.aligned)
         lengths = self._lengths(run, queues)
         now: dict[QueueKey, Suspects] = {}
         with watched.session(run, "exact") as tx:

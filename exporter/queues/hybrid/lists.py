@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from typing import Any
 
 from redis import exceptions
@@ -58,9 +58,8 @@ class QuickRedis:
         """Look and publish."""
         watched = self._watched
         clock = watched.context.clock
-        with watched.lock:
-            queues = [key for key in watched.present() if key is not OTHER_QUEUE]
-            running = {one.worker for one in watched.book.active() if one.worker}
+        queues = [key for key in watched.shown.present if key != OTHER_QUEUE]
+        running = watched.shown.workers
         began = clock.monotonic()
         kind, letters = self._store.ask(run, [("TYPE", ACTIVE_WORKERS), ("LLEN", DEAD_LETTERS)])
         seconds = clock.monotonic() - began
@@ -70,12 +69,11 @@ class QuickRedis:
         reports = self._workers(run, kind, running)
         self._figures(run, seconds)
         now = clock.now()
-        with watched.lock:
-            watched.crew.report(reports, now)
-            watched.crew.forget(now, running)
-            readings += watched.crew.readings(watched.context.all_labels, self._expected, now)
-            watched.health.workers = watched.crew.states(now)
-            watched.health.workers_healthy = watched.crew.healthy(now)
+        watched.crew.report(reports, now)
+        watched.crew.forget(now, running)
+        readings += watched.crew.readings(watched.context.all_labels, self._expected, now)
+        watched.health.workers = watched.crew.states(now)
+        watched.health.workers_healthy = watched.crew.healthy(now)
         run.publish(f"source {watched.context.name}: redis", readings)
 
     def _lists(self, run: Run, queues: list[QueueKey]) -> Iterator[Reading]:
@@ -110,15 +108,14 @@ class QuickRedis:
             if isinstance(lifetime, int) and lifetime >= 0:
                 expiries[key] = min(lifetime, expiries.get(key, lifetime))
         now = self._watched.context.clock.now()
-        with self._watched.lock:
-            self._watched.redis_lengths = lengths
+        self._watched.redis_lengths = lengths
         for key, length in lengths.items():
             mine = {**labels, **key.labels}
             yield Reading("postwatch_queue_redis_length", mine, length)
             if key in expiries:
                 yield Reading("postwatch_queue_next_expiry_timestamp_seconds", mine, now + expiries[key] / 1000)
 
-    def _workers(self, run: Run, kind: Any, running: set[str]) -> dict[str, Report]:
+    def _workers(self, run: Run, kind: Any, running: Set[str]) -> dict[str, Report]:
         names = dict.fromkeys(self._names(run, kind))
         names.update(dict.fromkeys(sorted(running)))
         chosen = list(names)[:MOST_WORKERS]

@@ -119,8 +119,7 @@ class Counts:
         watched = self._watched
         if watched.context.store is None or watched.context.store.ailing:
             return {}  # the transaction is open: no time to wait for what is not there
-        with watched.lock:
-            queues = [key for key in watched.present() if key is not OTHER_QUEUE]
+        queues = [key for key in watched.shown.present if key != OTHER_QUEUE]
         try:
             answers = watched.context.store.ask(run, [("LLEN", key.full_name) for key in queues])
         except SampleFailed:
@@ -208,7 +207,8 @@ class Failed:
 def publish(watched: Watched, run: Run) -> None:
     """What looks and counts have made known. The caller holds the lock."""
     labels = watched.context.all_labels
-    present = watched.present()
+    watched.show()
+    present = list(watched.shown.present)
     run.publish(f"source {watched.context.name}: living", _living(watched, present, labels), pace="changes")
     run.publish(f"source {watched.context.name}: counted", watched.ledger.readings(labels))
 

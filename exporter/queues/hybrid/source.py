@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 from chassis.exposition import Reading
 from chassis.log import get_logger
@@ -32,10 +33,21 @@ QUICK_PLAN = ("seqscan", "indexscan", "indexonlyscan")
 EXACT_PLAN = ("seqscan",)
 
 
+@dataclass(frozen=True)
+class Shown:
+    """What the last look made known, for whoever must not wait for the next: a look holds the lock for long."""
+
+    present: tuple[QueueKey, ...]
+    workers: frozenset[str] = frozenset()  # that run a job, by its row
+    split: Mapping[QueueKey, tuple[int, int, int]] | None = None  # scheduled, waiting, active; None: not counted yet
+    oldest_waiting: Mapping[QueueKey, float | None] = field(default_factory=dict)
+    paused: Mapping[QueueKey, bool] = field(default_factory=dict)
+
+
 class Watched:
     """State of one hybrid source: its tables, what was counted, and where reading stands.
 
-    `lock` serialises looks; what is published is read under it too.
+    `lock` serialises looks; what is published is read under it too. Everyone else reads `shown`.
     """
 
     def __init__(self, context: SourceContext, layout: Layout, targets: Targets, crew: Crew) -> None:
@@ -61,6 +73,18 @@ class Watched:
         self._history: tuple[object, ...] | None = None
         self._xmax = 0
         self._begin_afresh()
+        self.show()
+
+    def show(self) -> None:
+        """Make the present known. The caller holds the lock."""
+        present, book = self.present(), self.book
+        self.shown = Shown(
+            tuple(present),
+            frozenset(one.worker for one in book.active() if one.worker),
+            None if book.counted_at is None else book.split(self.database_now),
+            {key: book.oldest_waiting(key) for key in present},
+            dict(self._paused(present)),
+        )
 
     def _begin_afresh(self) -> None:
         self.book = Book()
@@ -77,6 +101,7 @@ class Watched:
             self.roster.adopt(other.roster)
             self.ledger.targets = other.targets
             self.namer.forget()
+            self.show()
 
     def look(self, tx: Session, avoid: Sequence[str] = EXACT_PLAN) -> None:
         """Begin the session's transaction and read what changed since the last look in its snapshot.
@@ -175,10 +200,14 @@ class Watched:
 
     def paused_readings(self, present: list[QueueKey]) -> Iterator[Reading]:
         """Whether each queue is paused, where the table of queues says so."""
+        for key, paused in self._paused(present):
+            yield Reading("postwatch_queue_paused", {**self.context.all_labels, **key.labels}, float(paused))
+
+    def _paused(self, present: list[QueueKey]) -> Iterator[tuple[QueueKey, bool]]:
         exact = {QueueKey.parse(name): paused for name, paused in self.paused.items()}
         by_name = {key.queue: paused for key, paused in exact.items() if key.priority == "normal"}
         numbered = self.layout.jobs.priority is not None
         for key in present:
             paused = exact.get(key, by_name.get(key.queue) if numbered else None)
             if paused is not None:
-                yield Reading("postwatch_queue_paused", {**self.context.all_labels, **key.labels}, float(paused))
+                yield key, paused

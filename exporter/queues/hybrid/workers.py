@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -44,16 +45,18 @@ class _Worker:
     told: Report = field(default_factory=Report)
     counted: dict[str, int] = field(default_factory=lambda: dict.fromkeys(OUTCOMES, 0))  # from its rows
     passed_on: dict[str, int] = field(default_factory=dict)  # from Redis, never falling
+    shown: dict[str, int] = field(default_factory=dict)
     history: deque[tuple[float, int, int]] = field(default_factory=deque)  # (time, processed, failed)
 
 
 class Crew:
-    """All workers of a source. Not thread-safe: its source holds a lock."""
+    """All workers of a source. Thread-safe: Redis is looked at while a look at PostgreSQL is under way."""
 
     def __init__(self, dead_after: float, forget_after: float, error_limit: float) -> None:
         self._dead_after = dead_after
         self._forget_after = forget_after
         self._error_limit = error_limit
+        self._lock = threading.RLock()
         self._workers: dict[str, _Worker] = {}
         self._has_heartbeats = False
 
@@ -64,39 +67,41 @@ class Crew:
 
     def ended(self, worker: str, outcome: str, started: float | None, ended: float | None) -> None:
         """A job that `worker` ran has ended."""
-        one = self._worker(worker)
-        if one is None:
-            return
-        one.counted[outcome] += 1
-        if ended is not None:
-            one.last_ended = max(ended, one.last_ended or ended)
-            if started is not None:
-                one.seconds += max(ended - started, 0.0)
+        with self._lock:
+            one = self._worker(worker)
+            if one is None:
+                return
+            one.counted[outcome] += 1
+            if ended is not None:
+                one.last_ended = max(ended, one.last_ended or ended)
+                if started is not None:
+                    one.seconds += max(ended - started, 0.0)
 
     def report(self, reports: Mapping[str, Report], now: float) -> None:
         """What Redis says now; a worker that it no longer names keeps its last heartbeat."""
-        for name, report in reports.items():
-            one = self._worker(name)
-            if one is None:
-                continue
-            restarted = (
-                one.told.started is not None and report.started is not None and report.started > one.told.started
-            )
-            if report.restarts is not None:
-                one.restarts = max(one.restarts, report.restarts)
-            elif restarted:
-                one.restarts += 1
-            if report.heartbeat is not None:
-                one.heartbeat = report.heartbeat
-                self._has_heartbeats = True
-            one.started, one.status = report.started or one.started, report.status
-            one.running, one.capacity = report.running, report.capacity
-            self._pass_on(one, report)
-            one.told = report
-            if report.processed is not None:
-                one.history.append((now, report.processed, report.failed or 0))
-                while one.history[0][0] < now - RECENT:
-                    one.history.popleft()
+        with self._lock:
+            for name, report in reports.items():
+                one = self._worker(name)
+                if one is None:
+                    continue
+                restarted = (
+                    one.told.started is not None and report.started is not None and report.started > one.told.started
+                )
+                if report.restarts is not None:
+                    one.restarts = max(one.restarts, report.restarts)
+                elif restarted:
+                    one.restarts += 1
+                if report.heartbeat is not None:
+                    one.heartbeat = report.heartbeat
+                    self._has_heartbeats = True
+                one.started, one.status = report.started or one.started, report.status
+                one.running, one.capacity = report.running, report.capacity
+                self._pass_on(one, report)
+                one.told = report
+                if report.processed is not None:
+                    one.history.append((now, report.processed, report.failed or 0))
+                    while one.history[0][0] < now - RECENT:
+                        one.history.popleft()
 
     def _pass_on(self, one: _Worker, report: Report) -> None:
         for name, value, before in (
@@ -110,14 +115,15 @@ class Crew:
 
     def forget(self, now: float, running: Iterable[str]) -> None:
         """Drop workers that have been gone for long. `running`: those that run a job by the database."""
-        busy = set(running)
-        for name in busy:
-            self._worker(name)
-        for name, one in list(self._workers.items()):
-            seen = one.heartbeat if one.heartbeat is not None else one.last_ended
-            after = self._forget_after if one.heartbeat is not None else self._dead_after
-            if (seen is None or now - seen > after) and (one.heartbeat is not None or name not in busy):
-                del self._workers[name]
+        with self._lock:
+            busy = set(running)
+            for name in busy:
+                self._worker(name)
+            for name, one in list(self._workers.items()):
+                seen = one.heartbeat if one.heartbeat is not None else one.last_ended
+                after = self._forget_after if one.heartbeat is not None else self._dead_after
+                if (seen is None or now - seen > after) and (one.heartbeat is not None or name not in busy):
+                    del self._workers[name]
 
     def is_gone(self, worker: str, now: float) -> bool:
         """Whether a worker that runs a job has no heartbeat any more, where workers have heartbeats."""
@@ -128,17 +134,23 @@ class Crew:
 
     def states(self, now: float) -> dict[str, int]:
         """How many are in which state; all states are there."""
-        counts = dict.fromkeys(STATES, 0)
-        for one in self._workers.values():
-            counts[self._state(one, now)] += 1
-        return counts
+        with self._lock:
+            counts = dict.fromkeys(STATES, 0)
+            for one in self._workers.values():
+                counts[self._state(one, now)] += 1
+            return counts
 
     def healthy(self, now: float) -> int:
         """Workers with a fresh heartbeat and few errors."""
-        return sum(self._is_healthy(one, now) for one in self._workers.values())
+        with self._lock:
+            return sum(self._is_healthy(one, now) for one in self._workers.values())
 
-    def readings(self, labels: Mapping[str, str], expected: int | None, now: float) -> Iterator[Reading]:
+    def readings(self, labels: Mapping[str, str], expected: int | None, now: float) -> list[Reading]:
         """All series of workers."""
+        with self._lock:
+            return list(self._readings(labels, expected, now))
+
+    def _readings(self, labels: Mapping[str, str], expected: int | None, now: float) -> Iterator[Reading]:
         for state, count in self.states(now).items():
             yield Reading("postwatch_workers", {**labels, "state": state}, count)
         yield Reading("postwatch_workers_healthy", labels, self.healthy(now))
@@ -166,10 +178,13 @@ class Crew:
         return one
 
     def _finished(self, one: _Worker) -> dict[str, int]:
-        if "processed" not in one.passed_on:
-            return one.counted
-        failed = one.passed_on.get("failed", 0)
-        return {**one.counted, "completed": max(one.passed_on["processed"] - failed, 0), "failed": failed}
+        """Ended jobs by outcome, from Redis where it tells them. None ever falls, whichever was written first."""
+        found = dict(one.counted)
+        if "processed" in one.passed_on:
+            failed = one.passed_on.get("failed", 0)
+            found |= {"completed": one.passed_on["processed"] - failed, "failed": failed}
+        one.shown = {outcome: max(count, one.shown.get(outcome, 0)) for outcome, count in found.items()}
+        return one.shown
 
     def _state(self, one: _Worker, now: float) -> str:
         if one.heartbeat is not None and now - one.heartbeat > self._dead_after:
