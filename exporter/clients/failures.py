@@ -41,6 +41,7 @@ _BY_CLASS: dict[str, tuple[Reason, str]] = {
 # libpq gives no SQLSTATE for what happens before the server speaks.
 _BY_TEXT: tuple[tuple[str, Reason, str], ...] = (
     ("too many clients", Reason.OVERLOADED, "the server has no connection left"),
+    ("too many connections", Reason.OVERLOADED, "a role or a database has no connection left"),
     ("remaining connection slots", Reason.OVERLOADED, "the server has no connection left"),
     ("no more connections allowed", Reason.OVERLOADED, "PgBouncer has no connection left"),
     ("password authentication failed", Reason.AUTH, "check the user and the password in the URL"),

@@ -182,6 +182,7 @@ class Watched:
                 yield session
         except SampleFailed as failure:
             self.forget_tables(failure)
+            failure.about = failure.about or self.context.database.safe_url
             raise
 
     def present(self) -> list[QueueKey]:
