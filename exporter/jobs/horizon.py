@@ -10,6 +10,7 @@ once, when it has ended.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 OVERLAP = 1.0  # seconds of margin under every start, for clocks that are read a moment apart
@@ -142,8 +143,8 @@ class Horizon:
         over_age = frozenset(known) - frozenset(kept)
         if stepped < 0:
             # New rows bear times that were there before; old rows of those times are told apart by transaction.
+            before = Stretch(state.low, state.moment.now + elapsed + self._overlap)
             high_water = max(high_water, state.moment.now + elapsed)
-            before = Stretch(state.low, high_water + self._overlap)
             rereads.append(before)
             remembered = (*remembered, replace(before, low=state.reach))
             low = moment.now - elapsed - self._overlap
@@ -181,9 +182,11 @@ class Horizon:
             before = state.known.get(one.key, state.known.get(one.session)) if state else None
             if before is None:
                 start = one.start
-                if one.prepared:
-                    # It was not open at the last look, so it cannot have begun much before.
-                    start = min(start, state.moment.now) if state else start - PREPARING
+                if one.prepared and state:
+                    # It began since the last look, or is a session that had not written then and is gone.
+                    start = min([start, state.moment.now, *self._unwritten(moment, state)])
+                elif one.prepared:
+                    start -= PREPARING
                 age = moment.now - start
                 if age > stepped > 0:
                     age -= stepped
@@ -200,6 +203,11 @@ class Horizon:
                 waited_for=before.waited_for or old or ahead,
             )
         return known
+
+    def _unwritten(self, moment: Moment, state: _State) -> Iterator[float]:
+        """Starts of those that had written nothing at the last look, and are sessions no more."""
+        sessions = {one.session for one in moment.open}
+        return (k.lowest for key, k in state.known.items() if not k.wrote and key not in sessions)
 
     def _left_behind(self, gone: _Known, until: float) -> list[Stretch]:
         if gone.wrote:

@@ -65,7 +65,11 @@ class Journal:
     def look(self, plan: Plan, now: float, monotonic: float) -> None:
         """A snapshot is about to be read by `plan`. `now`: the database's clock, epoch seconds."""
         self._began = plan.next.floor
-        self._eligible = tuple((max(s.low - SKEW, self._began), s.high + SKEW) for s in plan.eligible)
+        present, *before = plan.eligible
+        self._eligible = (
+            (max(present.low - SKEW, self._began), present.high + SKEW),
+            *((stretch.low, stretch.high + SKEW) for stretch in before),
+        )
         self._now, self._monotonic = now, monotonic
         self._counting = not plan.first
         self._book.next_look()
@@ -119,10 +123,20 @@ class Journal:
 
     def _is_creation(self, change: Change) -> bool:
         created = change.created
-        return created is not None and self._may_be_new(created) and self._created.add(change.job, created)
+        return created is not None and self._is_new(self._created, change.job, created, change)
 
-    def _may_be_new(self, time: float) -> bool:
-        return any(low <= time < high for low, high in self._eligible)
+    def _is_new(self, seen: Seen, key: int, time: float, change: Change) -> bool:
+        may_be = self._may_be_new(time, change)
+        if may_be or len(self._eligible) > 1:
+            # What a clock that went back has not come to again is remembered before it looks new.
+            return seen.add(key, time) and may_be
+        return False
+
+    def _may_be_new(self, time: float, change: Change) -> bool:
+        spans = self._eligible
+        if len(spans) > 1 and change.changed is not None and change.changed > spans[0][1]:
+            spans = spans[1:]  # written before the clock went back, and so is all that the row tells
+        return any(low <= time < high for low, high in spans)
 
     def _enter_end(self, change: Change) -> None:
         self._book.is_not_active(change.job)
@@ -130,7 +144,7 @@ class Journal:
             key = hash((change.job, change.attempts, change.started, change.state))
             new = self._without_end.add(key, self._monotonic)
         else:
-            new = self._may_be_new(change.ended) and self._ended.add(hash((change.job, change.ended)), change.ended)
+            new = self._is_new(self._ended, hash((change.job, change.ended)), change.ended, change)
         if new and self._counting:
             self._count_end(change)
 
