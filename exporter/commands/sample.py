@@ -54,7 +54,7 @@ def sample(path: Path, source: str | None, form: str) -> int:
     if form == "prometheus":
         sys.stdout.write(board.body(Format.TEXT).decode())
     else:
-        _show(chosen)
+        _show(chosen, {outcome.source for outcome in outcomes if not outcome.up})
     failed = _complain(outcomes, path)
     watch.stop(1.0)
     return FAILED if failed else 0
@@ -64,13 +64,13 @@ def _position(kind: str) -> int:
     return ORDER.index(kind) if kind in ORDER else len(ORDER)
 
 
-def _show(sources: list[QueueSource]) -> None:
+def _show(sources: list[QueueSource], failed: set[str]) -> None:
     out = console()
     for position, source in enumerate(sources):
         out.print("\n" * bool(position), end="")
         name = f"[bold]{source.context.name}[/] ({source.kind})"
         rows = source.queues()
-        if not rows:
+        if not rows and source.context.name not in failed:
             out.print(f"{name}: there are no queues yet")
         elif all(row.waiting is None for row in rows):
             out.print(f"{name}: its queues could not be counted")
