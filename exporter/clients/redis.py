@@ -59,10 +59,10 @@ class Store:
         except SecretUnavailable as error:
             return str(error.path)
 
-    def ask(self, run: Run, commands: Iterable[Command]) -> list[Any]:
+    def ask(self, run: Run, commands: Iterable[Command], *, entitled: bool = False) -> list[Any]:
         """Answers in order; an answer may be a `redis.ResponseError` (a key of another type, a missing right).
 
-        Raises SampleFailed when there is no conversation at all.
+        Raises SampleFailed when there is no conversation at all, and, if `entitled`, for a missing right.
         """
         answers: list[Any] = []
         batch: list[Command] = []
@@ -73,7 +73,15 @@ class Store:
                 batch = []
         if batch:
             answers += self._round(run, batch)
+        if entitled:
+            self.demand_rights(answers)
         return answers
+
+    def demand_rights(self, answers: Iterable[Any]) -> None:
+        """Raises SampleFailed if one of the answers is that the user may not ask."""
+        for answer in answers:
+            if isinstance(answer, exceptions.NoPermissionError):
+                raise _explain(answer, self.safe_url)
 
     def one(self, run: Run, *command: Any) -> Any:
         """The answer to one command; raises SampleFailed for an error answer too."""
@@ -114,27 +122,45 @@ class Store:
     @contextmanager
     def _talking(self, run: Run) -> Iterator[Client]:
         began = self._clock.monotonic()
+        client: Client | None = None
         try:
             with self._lock:
                 if self._client is None:
                     self._client = connect(self._url.reveal(), self._timeout)
-            yield self._client
+                client = self._client
+            yield client
             self.ailing = False
         except SecretUnavailable as error:
             raise SampleFailed(Reason.AUTH, str(error)) from error
         except (exceptions.RedisError, OSError, ValueError) as error:
-            self.close()
+            self._give_up(client)
             self.ailing = True
             raise _explain(error, self.safe_url) from error
         finally:
             run.spent(self._clock.monotonic() - began)
 
+    def _give_up(self, client: Client | None) -> None:
+        """The next use opens new connections, with the secret as it is then; those in use now are left alone."""
+        with self._lock:
+            if client is None or client is not self._client:
+                return
+            self._client = None
+        for pool in _pools(client):
+            pool.disconnect(inuse_connections=False)
+
     def close(self) -> None:
-        """Close the connections; the next use opens new ones, with the secret as it is then."""
+        """Close all connections, in use or not."""
         with self._lock:
             client, self._client = self._client, None
         if client is not None:
             client.close()
+
+
+def _pools(client: Client) -> list[Any]:
+    clients = [client]
+    if isinstance(client, RedisCluster):
+        clients = [node.redis_connection for node in client.nodes_manager.nodes_cache.values()]
+    return [each.connection_pool for each in clients if each is not None]
 
 
 def connect(url: str, timeout: float) -> Client:

@@ -95,7 +95,7 @@ class Drift:
         run.publish(f"source {watched.context.name}: drift", self._readings(now, counts))
 
     def _lengths(self, run: Run, queues: list[QueueKey]) -> dict[QueueKey, int]:
-        answers = self._store.ask(run, [("LLEN", key.full_name) for key in queues])
+        answers = self._store.ask(run, [("LLEN", key.full_name) for key in queues], entitled=True)
         # A key of another type is told by the quick look; there is nothing to compare.
         return {key: answer for key, answer in zip(queues, answers, strict=True) if isinstance(answer, int)}
 
@@ -147,7 +147,7 @@ class Drift:
 
     def _find_expired(self, run: Run, queued: Set[str], suspects: Suspects) -> None:
         ordered = sorted(queued)
-        answers = self._store.ask(run, [("EXISTS", data_key(job)) for job in ordered])
+        answers = self._store.ask(run, [("EXISTS", data_key(job)) for job in ordered], entitled=True)
         self._data_keys_seen = self._data_keys_seen or any(answer == 1 for answer in answers)
         suspects.checked["expired"] = len(ordered)
         if self._data_keys_seen:
@@ -165,7 +165,7 @@ class Drift:
 
     def _not_running(self, run: Run, jobs: Iterable[str]) -> set[str]:
         ordered = sorted(jobs)
-        answers = self._store.ask(run, [("HGET", data_key(job), "status") for job in ordered])
+        answers = self._store.ask(run, [("HGET", data_key(job), "status") for job in ordered], entitled=True)
         return {job for job, status in zip(ordered, answers, strict=True) if status not in RUNNING}
 
     def _readings(

@@ -10,7 +10,7 @@ from redis import exceptions
 
 from chassis.exposition import Reading
 from chassis.log import Repeats, get_logger
-from exporter.clients.redis import Store
+from exporter.clients.redis import Command, Store
 from exporter.model import OTHER_QUEUE, QueueKey
 from exporter.queues.hybrid.source import Watched
 from exporter.queues.hybrid.workers import MOST_WORKERS, Report, read_report
@@ -60,13 +60,14 @@ class QuickRedis:
         clock = watched.context.clock
         queues = [key for key in watched.shown.present if key != OTHER_QUEUE]
         running = watched.shown.workers
+        refused: list[Any] = []
         began = clock.monotonic()
-        kind, letters = self._store.ask(run, [("TYPE", ACTIVE_WORKERS), ("LLEN", DEAD_LETTERS)])
+        kind, letters = self._ask(run, refused, [("TYPE", ACTIVE_WORKERS), ("LLEN", DEAD_LETTERS)])
         seconds = clock.monotonic() - began
-        readings = list(self._lists(run, queues))
+        readings = list(self._lists(run, queues, refused))
         if isinstance(letters, int):
             readings.append(Reading("postwatch_queue_dead_letters", watched.context.all_labels, letters))
-        reports = self._workers(run, kind, running)
+        reports = self._workers(run, kind, running, refused)
         self._figures(run, seconds)
         now = clock.now()
         watched.crew.report(reports, now)
@@ -75,19 +76,27 @@ class QuickRedis:
         watched.health.workers = watched.crew.states(now)
         watched.health.workers_healthy = watched.crew.healthy(now)
         run.publish(f"source {watched.context.name}: redis", readings)
+        self._store.demand_rights(refused)  # what may be asked is told all the same
 
-    def _lists(self, run: Run, queues: list[QueueKey]) -> Iterator[Reading]:
+    def _ask(self, run: Run, refused: list[Any], commands: list[Command]) -> list[Any]:
+        answers = self._store.ask(run, commands)
+        refused += [answer for answer in answers if isinstance(answer, exceptions.NoPermissionError)]
+        return answers
+
+    def _lists(self, run: Run, queues: list[QueueKey], refused: list[Any]) -> Iterator[Reading]:
         labels = self._watched.context.all_labels
         commands = [
             command
             for key in queues
             for command in (("LLEN", key.full_name), ("PTTL", key.full_name), ("LINDEX", key.full_name, -1))
         ]
-        answers = self._store.ask(run, commands)
+        answers = self._ask(run, refused, commands)
         lengths: dict[QueueKey, int] = {}
         expiries: dict[QueueKey, int] = {}  # milliseconds
         oldest: dict[QueueKey, str] = {}
         for key, length, lifetime, element in zip(queues, answers[::3], answers[1::3], answers[2::3], strict=True):
+            if isinstance(length, exceptions.NoPermissionError):
+                continue
             if isinstance(length, exceptions.ResponseError):
                 self._repeats.failed(
                     f"list {key}",
@@ -103,7 +112,7 @@ class QuickRedis:
                 expiries[key] = lifetime
             if isinstance(element, bytes) and (job := element_id(element)) is not None:
                 oldest[key] = job
-        of_data = self._store.ask(run, [("PTTL", data_key(job)) for job in oldest.values()])
+        of_data = self._ask(run, refused, [("PTTL", data_key(job)) for job in oldest.values()])
         for key, lifetime in zip(oldest, of_data, strict=True):
             if isinstance(lifetime, int) and lifetime >= 0:
                 expiries[key] = min(lifetime, expiries.get(key, lifetime))
@@ -115,7 +124,7 @@ class QuickRedis:
             if key in expiries:
                 yield Reading("postwatch_queue_next_expiry_timestamp_seconds", mine, now + expiries[key] / 1000)
 
-    def _workers(self, run: Run, kind: Any, running: Set[str]) -> dict[str, Report]:
+    def _workers(self, run: Run, kind: Any, running: Set[str], refused: list[Any]) -> dict[str, Report]:
         names = dict.fromkeys(self._names(run, kind))
         names.update(dict.fromkeys(sorted(running)))
         chosen = list(names)[:MOST_WORKERS]
@@ -129,7 +138,7 @@ class QuickRedis:
                 ("GET", f"worker:{name}:last_heartbeat"),
             )
         ]
-        answers = self._store.ask(run, commands)
+        answers = self._ask(run, refused, commands)
         reports: dict[str, Report] = {}
         for name, fields, current, processed, heartbeat in zip(
             chosen, answers[::4], answers[1::4], answers[2::4], answers[3::4], strict=True
