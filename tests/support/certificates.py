@@ -42,6 +42,10 @@ def make_certificates(folder: Path, expires_in: datetime.timedelta = _DAY) -> Ce
             .not_valid_after(now + expires_in)
             .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
             .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
+            # Python 3.13 verifies strictly, as RFC 5280 has it.
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
+            .add_extension(_usage(ca=ca), critical=True)
             .sign(ca_key, hashes.SHA256())
         )
 
@@ -62,6 +66,21 @@ def make_certificates(folder: Path, expires_in: datetime.timedelta = _DAY) -> Ce
         )
         files += [cert_file, key_file]
     return Certificates(ca, *files)
+
+
+def _usage(*, ca: bool) -> x509.KeyUsage:
+    """A CA signs certificates, everybody else what they say in a handshake."""
+    return x509.KeyUsage(
+        digital_signature=not ca,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=ca,
+        crl_sign=ca,
+        encipher_only=False,
+        decipher_only=False,
+    )
 
 
 def _name(common: str) -> x509.Name:
