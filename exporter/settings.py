@@ -6,7 +6,7 @@ from functools import reduce
 from operator import or_
 from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator
 
 from chassis.address import Address
 from chassis.log import LogSettings
@@ -65,14 +65,15 @@ class ExporterSettings(Settings):
     defaults: Defaults = Field(default_factory=Defaults, description="What holds for all sources.")
     queues: tuple[AnyQueue, ...] = Field((), description="Sources of queues.")  # type: ignore[valid-type]  # made of the registry
 
-    @model_validator(mode="after")
-    def _names_differ(self) -> ExporterSettings:
+    @field_validator("queues")
+    @classmethod
+    def _names_differ(cls, sources: tuple[QueueOptions, ...]) -> tuple[QueueOptions, ...]:
         seen: set[str] = set()
-        for source in self.queue_options():
+        for source in sources:
             if source.name in seen:
-                raise ValueError(f"two sources are named {source.name!r}; every name under `queues` has to be its own")
+                raise ValueError(f"two sources are named {source.name!r}; every name has to be its own")
             seen.add(source.name)
-        return self
+        return sources
 
     def queue_options(self) -> tuple[QueueOptions, ...]:
         """The configured sources, by what all kinds share."""

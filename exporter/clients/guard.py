@@ -45,6 +45,10 @@ class Guard:
                 self._timer.cancel()
         self._arm()
 
+    def give_up(self) -> None:
+        """End the wait now."""
+        self._fire()
+
     def _arm(self) -> None:
         self._timer = threading.Timer(self._seconds, self._fire)
         self._timer.daemon = True

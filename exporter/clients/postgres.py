@@ -32,7 +32,7 @@ from exporter.sampling.sampler import Run
 LANES = ("quick", "exact")
 LOCK_TIMEOUT = 0.5  # seconds; whoever migrates a table is not to find us in the queue behind them
 ROWS_A_FETCH = 20_000
-CLOSE_WAIT = 1.0  # seconds for whoever uses a connection that is to be closed
+CLOSE_WAIT = 0.5  # seconds for whoever uses a connection that is to be closed
 
 _INT8 = struct.Struct(">q")
 _EPOCH_2000 = 946_684_800.0
@@ -161,6 +161,7 @@ class _Lane:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.connection: psycopg.Connection[Any] | None = None
+        self.guard: Guard | None = None
         self.retired = False  # nobody is to use it any more
 
     def close(self) -> None:
@@ -219,6 +220,7 @@ class Database:
             if connection is None or connection.closed:
                 connection = place.connection = self._connect(run)
             with Guard(connection, max(run.left, 0.05)) as guard:
+                place.guard = guard
                 try:
                     yield connection, guard
                 except psycopg.Error as error:
@@ -263,12 +265,14 @@ class Database:
             run.spent(min(self._clock.monotonic() - began, 0.05))
 
     def close(self) -> None:
-        """Close both connections; one in use at a silent server when its user gives up."""
+        """Close both connections; one in use at a silent server is given up."""
         for lane in self._lanes.values():
             lane.retired = True
             if lane.lock.acquire(timeout=CLOSE_WAIT):
                 lane.close()
                 lane.lock.release()
+            elif (guard := lane.guard) is not None:
+                guard.give_up()
 
 
 def identity(url: SecretUrl) -> str:

@@ -88,10 +88,8 @@ class Sampling:
             self._scheduler.shutdown(wait=False)
         with self._idle:
             self._idle.wait_for(lambda: self._running == 0, timeout)
-        for name, sampler in self._samplers.items():
+        for name in self._samplers:
             self._board.withdraw(f"sampler {name}")
-            if budget := self._budgets.get(sampler.account):
-                budget.leave(name)
 
     def run_once(self, name: str) -> Outcome:
         """Run one sampler now, in this thread."""
