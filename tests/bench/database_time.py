@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,16 +92,16 @@ def by_size(server: Postgres15, folder: Path, sizes: Iterable[int], section: str
     """Measure each size without and with a backlog, and write it down."""
     idle: dict[int, Sample] = {}
     behind: dict[int, Sample] = {}
-    with RedisServer() as lists, lists.client() as store:
-        for size in sizes:
+    with RedisServer() as lists, lists.client() as store, ExitStack() as stack:
+        databases = {size: stack.enter_context(bed.filled(server, size)) for size in sizes}
+        for size, database in databases.items():
             store.flushall()
-            with bed.filled(server, size) as database:
-                idle[size] = _one(database, lists, folder)
-                with database.connect() as owner:
-                    bed.add_waiting(owner, BACKLOG)
-                    owner.execute("vacuum analyze jobs")
-                fill_lists(store, database)
-                behind[size] = _one(database, lists, folder)
+            idle[size] = _one(database, lists, folder)
+            with database.connect() as owner:
+                bed.add_waiting(owner, BACKLOG)
+                owner.execute("vacuum analyze jobs")
+            fill_lists(store, database)
+            behind[size] = _one(database, lists, folder)
     goals = [
         _flat(idle, "flat while 2,000 jobs end a second"),
         _flat(behind, "flat with 600,000 waiting"),
