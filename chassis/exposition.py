@@ -171,29 +171,29 @@ class Board:
         """The whole exposition, or of the families that answer to `names` alone."""
         with self._lock:
             self._expire()
-            version = self._version
-            known = self._bodies.get((form, False))
-            if not names and known and known[0] == version:
-                return known[1]
-            body = self._join(form, names)
-            if not names:
-                self._bodies[form, False] = (version, body)
-            return body
+            return self._join(form, names) if names else self._whole(form)[1]
 
     def gzipped(self, form: Format, names: frozenset[str] = frozenset()) -> bytes:
         """The same, compressed. Kept until something changes, for several scrapers of one moment."""
-        body = self.body(form, names)
         if names:
-            return gzip.compress(body, compresslevel=1, mtime=0)
+            return gzip.compress(self.body(form, names), compresslevel=1, mtime=0)
         with self._lock:
+            self._expire()
+            version, body = self._whole(form)
             known = self._bodies.get((form, True))
-            version = self._bodies[form, False][0]
             if known and known[0] == version:
                 return known[1]
         packed = gzip.compress(body, compresslevel=1, mtime=0)
         with self._lock:
             self._bodies[form, True] = (version, packed)
         return packed
+
+    def _whole(self, form: Format) -> tuple[int, bytes]:
+        """The whole exposition, joined when it has changed, and which version that is."""
+        known = self._bodies.get((form, False))
+        if known is None or known[0] != self._version:
+            known = self._bodies[form, False] = (self._version, self._join(form, frozenset()))
+        return known
 
     def _expire(self) -> None:
         now = self._clock.monotonic()
