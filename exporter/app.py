@@ -160,6 +160,8 @@ class App:
         settings = self._load()
         if (settings.web.listen, settings.web.tls) != (self._settings.web.listen, self._settings.web.tls):
             log.warning("restart_needed", what="web.listen and web.tls are taken over at a restart only")
+        if settings.log != self._settings.log:
+            log.warning("restart_needed", what="log is taken over at a restart only")
         if settings == self._settings:
             return
         old = self._watch

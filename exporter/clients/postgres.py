@@ -247,6 +247,7 @@ class Database:
         limit = max(2, round(min(self._connect_timeout, run.left or self._connect_timeout)))
         defaults: dict[str, Any] = {
             "application_name": "postwatch",
+            "client_encoding": "utf8",
             "connect_timeout": limit,
             "keepalives_idle": 10,
             "keepalives_interval": 5,

@@ -153,8 +153,10 @@ class Book:
         exact = self._exact.get(key)
         return exact.oldest_ready if exact else None
 
-    def readings(self, known: Iterable[QueueKey], labels: Mapping[str, str], now: float) -> Iterator[Reading]:
-        """Gauges of all `known` queues, zeros included."""
+    def readings(
+        self, known: Iterable[QueueKey], labels: Mapping[str, str], now: float, *, oldest_waiting: bool = True
+    ) -> Iterator[Reading]:
+        """Gauges of all `known` queues, zeros included; `oldest_waiting` is known by exact counts alone."""
         if self.counted_at is None:
             return
         split = self._split(now)
@@ -174,7 +176,7 @@ class Book:
                 name = "postwatch_queue_oldest_active_timestamp_seconds"
                 yield Reading(name, mine, oldest_active[key])
             exact = self._exact.get(key)
-            if waiting and exact and exact.oldest_ready is not None:
+            if oldest_waiting and waiting and exact and exact.oldest_ready is not None:
                 name = "postwatch_queue_oldest_waiting_timestamp_seconds"
                 yield Reading(name, mine, exact.oldest_ready)
 

@@ -17,6 +17,7 @@ OVERLAP = 1.0  # seconds of margin under every start, for clocks that are read a
 SETTLE = 5.0  # an open transaction older than this is waited for, not read around at each look
 LONGEST = 900.0  # transactions open for longer are given up: the documented bound
 PREPARING = 60.0  # seconds from begin to PREPARE TRANSACTION, where nobody saw the begin
+LONG_GAP = 120.0  # seconds without a look that are too many to be read at once
 STEP = 0.5  # seconds by which two clocks must part before it is a step
 AHEAD = 5.0  # seconds that a time may lie in the future while the clock catches up with itself
 
@@ -149,6 +150,10 @@ class Horizon:
             remembered = (*remembered, replace(before, low=state.reach))
             low = moment.now - elapsed - self._overlap
             xid_floor = self._xmin
+        if moment.now - low > LONG_GAP:
+            # A long absence is caught up with in slices, so that the present is not late for it.
+            rereads.append(Stretch(low, moment.now - LONG_GAP / 2))
+            low = moment.now - LONG_GAP / 2
         behind = moment.now <= high_water
         window = Stretch(low, moment.now + AHEAD if behind else math.inf)
         still_open = {*known, *(one.session for one in moment.open)}
@@ -172,7 +177,7 @@ class Horizon:
         )
         given_up = len(over_age - state.over_age)
         # Of what lies ahead of a clock that went back only the last stretch before is remembered.
-        since = max(min(state.reach, low), floor)
+        since = max(min(state.reach, state.low, low), floor)
         eligible = Stretch(since, window.high), *(replace(s, low=max(s.low, since)) for s in remembered)
         return Plan(window, tuple(rereads), eligible, xid_floor, False, stepped, given_up, next_state)
 

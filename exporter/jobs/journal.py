@@ -13,6 +13,7 @@ from exporter.model import OTHER, OUTCOMES, QueueKey
 
 # A worker's clock may be this many seconds behind the database's without a job of its being missed.
 SKEW = 30.0
+FARTHEST = 86_400.0  # seconds ahead of the database's clock that a time may lie
 BUCKET = 10.0  # seconds of events that are forgotten together
 RETRIED_JOBS = 200_000  # living jobs whose failed attempts are remembered
 
@@ -96,6 +97,7 @@ class Journal:
         if change.state in OUTCOMES:
             self._enter_end(change)
             return
+        self._without_end.forget(change.job)
         retried = self._enter_failures(change)
         if change.state == "active":
             self._book.is_active(change.job, Active(change.key, change.started, change.worker))
@@ -141,8 +143,8 @@ class Journal:
     def _enter_end(self, change: Change) -> None:
         self._book.is_not_active(change.job)
         if change.ended is None:
-            key = hash((change.job, change.attempts, change.started, change.state))
-            new = self._without_end.add(key, self._monotonic)
+            mark = hash((change.attempts, change.started, change.state))
+            new = self._without_end.add(change.job, mark, self._monotonic)
         else:
             new = self._is_new(self._ended, hash((change.job, change.ended)), change.ended, change)
         if new and self._counting:

@@ -36,11 +36,11 @@ class Tally:
 
     def attempt_failed(self, error: str, times: int = 1, *, retried: bool) -> None:
         """`times` attempts ended by an error of class `error`."""
+        self.timeouts += times if is_timeout(error) else 0
+        self.retries += times if retried else 0
         if error not in self.errors and len(self.errors) > ERROR_CLASSES:
             error = OTHER
         self.errors[error] = self.errors.get(error, 0) + times
-        self.retries += times if retried else 0
-        self.timeouts += times if is_timeout(error) else 0
 
     def ended(
         self, outcome: str, ready: float | None, started: float | None, ended: float | None, target: Target
@@ -132,8 +132,12 @@ class Ledger:
             tally = self._tallies[key] = Tally(self._bounds)
         return tally
 
-    def attend(self, present: frozenset[QueueKey], now: float) -> None:
-        """Note which queues exist; counters of one that is gone for a day are dropped. `now`: monotonic."""
+    def attend(self, present: frozenset[QueueKey], now: float) -> bool:
+        """Note which queues exist; counters of one that is gone for a day are dropped. `now`: monotonic.
+
+        Answers whether one was, so that there is room for another.
+        """
+        dismissed = False
         for key, tally in list(self._tallies.items()):
             if key in present or key == OTHER_QUEUE or self.roster.is_configured(key):
                 tally.gone_since = None
@@ -142,6 +146,8 @@ class Ledger:
             elif now - tally.gone_since > FORGET_AFTER:
                 del self._tallies[key]
                 self.roster.dismiss(key)
+                dismissed = True
+        return dismissed
 
     def readings(self, labels: Mapping[str, str]) -> Iterator[Reading]:
         """All series that the source can tell; `labels` are its own."""

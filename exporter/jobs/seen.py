@@ -69,20 +69,25 @@ class Seen:
 
 
 class SeenLately:
-    """Keys without a position of their own, remembered for `seconds` after they were last met."""
+    """What was last met of each job, remembered for `seconds`: for ends that bear no time of their own."""
 
     def __init__(self, seconds: float, generations: int = 4) -> None:
         self._step = seconds / (generations - 1)
-        self._generations: list[set[int]] = [set() for _ in range(generations)]
+        self._generations: list[dict[int, int]] = [{} for _ in range(generations)]
         self._turned: float | None = None
 
-    def add(self, key: int, monotonic: float) -> bool:
-        """Remember; answers whether it is new. `monotonic` is the present, in seconds."""
+    def add(self, job: int, mark: int, monotonic: float) -> bool:
+        """Remember `mark` of a job; answers whether it is new. `monotonic` is the present, in seconds."""
         if self._turned is None:
             self._turned = monotonic
         while monotonic - self._turned >= self._step:
-            self._generations = [set(), *self._generations[:-1]]
+            self._generations = [{}, *self._generations[:-1]]
             self._turned += self._step
-        new = not any(key in generation for generation in self._generations)
-        self._generations[0].add(key)
-        return new
+        known = next((generation[job] for generation in self._generations if job in generation), None)
+        self._generations[0][job] = mark
+        return known != mark
+
+    def forget(self, job: int) -> None:
+        """The job lives again: whatever comes of it is new."""
+        for generation in self._generations:
+            generation.pop(job, None)

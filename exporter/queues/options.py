@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, field_validator
 
 from chassis.secrets import SecretUrl
 from chassis.settings import Settings
@@ -87,6 +87,15 @@ class QueueOptions(Settings):
         default_factory=dict,
         description='By full queue name, e.g. `queue:email-sending:high`; `"*"` for the others.',
     )
+
+    @field_validator("targets")
+    @classmethod
+    def _one_each(cls, targets: Mapping[str, TargetOptions]) -> Mapping[str, TargetOptions]:
+        names: dict[QueueKey, str] = {}
+        for name in targets:
+            if name != "*" and (other := names.setdefault(QueueKey.parse(name), name)) != name:
+                raise ValueError(f"{other!r} and {name!r} name the same queue; keep one")
+        return targets
 
     def named_targets(self) -> dict[QueueKey, Target]:
         """Targets of the queues that are named."""

@@ -56,6 +56,8 @@ class Budget:
 
     def spent(self, name: str, seconds: float, *, incremental: bool = False) -> None:
         """Note what the source spent on one run; `incremental`: on what happened since the last one."""
+        if not seconds:
+            return  # nothing was asked, which tells nothing of what asking costs
         with self._lock:
             self._paid_at = max(self._paid_at, self._clock.monotonic()) + seconds / self.ratio
             account = self._accounts.get(name)

@@ -20,7 +20,8 @@ class Run:
     clock: Clock
     limit: float  # seconds
     started: float = field(init=False)
-    source_seconds: float = field(init=False, default=0.0)
+    source_seconds: float = field(init=False, default=0.0)  # of all sources together
+    elsewhere: dict[str, float] = field(init=False, default_factory=dict)  # of that: by account, where one is named
     incremental: bool = field(init=False, default=False)  # it cost what happened since the last run, no more
     again_in: float | None = field(init=False, default=None)  # seconds; sooner than the interval, if it can be paid
     published: dict[str, list[Reading]] = field(init=False, default_factory=dict)
@@ -43,9 +44,16 @@ class Run:
         if pace:
             self.paces[owner] = pace
 
-    def spent(self, seconds: float) -> None:
-        """Charge time that a source spent on us."""
+    def spent(self, seconds: float, account: str = "") -> None:
+        """Charge time that a source spent on us: to the sampler's own account, or to the one named."""
         self.source_seconds += seconds
+        if account:
+            self.elsewhere[account] = self.elsewhere.get(account, 0.0) + seconds
+
+    def charged(self, account: str) -> float:
+        """What `account`, the sampler's own, has to pay: all but what was charged to others."""
+        others = sum(seconds for other, seconds in self.elsewhere.items() if other != account)
+        return max(0.0, self.source_seconds - others)
 
 
 class Sampler(Protocol):

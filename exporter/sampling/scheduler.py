@@ -26,8 +26,8 @@ from exporter.sampling.sampler import URGENCY, Run, Sampler
 
 log = get_logger(__name__)
 
-# Samplers wait for their sources most of the time; a thread each for the usual number, a queue beyond it.
-MAX_THREADS = 32
+# Samplers wait for their sources most of the time: a thread each, so that silent sources delay nobody, up to this.
+MAX_THREADS = 200
 MOST_DEBT = 0.05  # seconds of waiting for the budget that are not worth a delay
 CLOCK_WATCH = 1.0  # seconds between looks at the wall clock
 CLOCK_STEP = 0.5  # seconds that count as a step
@@ -60,7 +60,7 @@ class Sampling:
         logging.getLogger("apscheduler").setLevel(logging.WARNING)
         self._scheduler = BackgroundScheduler(
             timezone=UTC,
-            executors={"default": ThreadPoolExecutor(MAX_THREADS)},
+            executors={"default": ThreadPoolExecutor(min(max(len(self._samplers), 8), MAX_THREADS))},
             job_defaults={"coalesce": True, "misfire_grace_time": None},
         )
         self._watch = threading.Thread(target=self._watch_clock, name="clock-watch", daemon=True)
@@ -113,8 +113,10 @@ class Sampling:
         outcome.soon = run.again_in
         budget = self._budgets.get(sampler.account)
         if budget:
-            budget.spent(name, run.source_seconds, incremental=run.incremental)
+            budget.spent(name, run.charged(sampler.account), incremental=run.incremental)
             outcome.interval = max(sampler.interval, budget.interval(name))
+        if self._stopping.is_set():
+            return outcome  # what is served is another's by now
         for owner, readings in run.published.items():
             pace = f"{run.paces[owner]}/{sampler.source}" if owner in run.paces else name
             self._board.publish(owner, readings, self._lifetime(pace))
@@ -143,14 +145,17 @@ class Sampling:
         if wait > MOST_DEBT:
             self._leave()
             self.outcomes[name].interval = max(self.outcomes[name].interval, self._since_start(name) + wait)
+            self._publish(name)
             self._schedule(name, wait)
             return
+        interval = self.outcomes[name].interval
         try:
             outcome = self.run_once(name)
             interval = outcome.interval if outcome.soon is None else outcome.soon
         finally:
+            # Whatever happened: a sampler goes on.
             self._leave()
-        self._schedule(name, max(0.0, interval - (self._clock.monotonic() - began)))
+            self._schedule(name, max(0.0, interval - (self._clock.monotonic() - began)))
 
     def _leave(self) -> None:
         with self._idle:

@@ -10,7 +10,7 @@ from typing import Any
 from psycopg import sql
 
 from exporter.clients.postgres import Session, from_ticks
-from exporter.jobs.horizon import Plan, Stretch
+from exporter.jobs.horizon import LONGEST, Plan, Stretch
 from exporter.jobs.journal import Change, Journal
 from exporter.queues.hybrid.naming import Namer
 from exporter.queues.hybrid.tables import Tables
@@ -41,10 +41,15 @@ class ByTime:
             older = sql.SQL("and age(xmin) <= age({}::text::xid)").format(sql.Literal(str(plan.xid_floor % 2**32)))
         unread = deque(plan.rereads)
         # History is remembered in the snapshot that begins it: what commits later is news.
-        while unread and (plan.first or plan.stepped):
+        while unread and (plan.first or plan.stepped < 0):
             stretch = unread.popleft()
             journal.marking(mark=stretch.mark)
             self._enter(tx, stretch, older, journal, expected=math.inf)
+        if plan.first and not self._tables.keeps_ends:
+            # Without a time of their end rows are known by having been met: those of the last minutes, too.
+            journal.marking(mark=True)
+            recent = Stretch(plan.window.low - LONGEST, plan.window.low)
+            self._enter(tx, recent, older, journal, expected=math.inf)
         read = 0
         while unread and read < REREAD_ROWS:
             stretch = unread.popleft()

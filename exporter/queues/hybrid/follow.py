@@ -14,8 +14,6 @@ from exporter.jobs.seen import Seen
 from exporter.queues.hybrid.naming import Namer
 from exporter.queues.hybrid.tables import Tables
 
-REREAD_ROWS = 20_000  # of old stretches in one look, so that the present is never late for them
-PORTION_ROWS = 40_000  # more than that is read in portions
 FIRST_IDENTITIES = 20_000  # newest rows that are remembered as history at the start
 OPEN_ATTEMPTS = 5_000  # attempts under way whose rows are looked at again
 
@@ -139,8 +137,10 @@ class ByIdentity:
         if queue is None or meaning is None:
             return
         if meaning == "active":
-            if new and len(self._open) < OPEN_ATTEMPTS:
+            if new:
                 self._open[job] = identity
+                while len(self._open) > OPEN_ATTEMPTS:
+                    del self._open[next(iter(self._open))]
         else:
             # Either a row of its own, or the attempt's first row, brought up to date where it stands.
             new = self._open.pop(job, None) == identity or new

@@ -49,14 +49,17 @@ select {name}::text, {is_active} from {queues}
 
 -- name: last_finished
 -- The newest end of one queue, from the newest change backwards; bounded by the caller's time limit.
-select max(ended) from (
+select max(newest.ended)
+from unnest({ended_states}) as state
+cross join lateral (
     select {ended} as ended from {jobs}
-    where {status} = any({ended_states}) and {queue} = %(queue)s {of_priority}
+    where {status} = state and {queue} = %(queue)s {of_priority}
     order by {changed} desc limit 1
 ) as newest
 
 -- name: handed_over
-select {id_column}::text from {jobs}
+-- Of several queues and classes of priority together; the caller knows how many there should be.
+select {queue}::text, {priority_class}, {id_column}::text from {jobs}
 where {status} = any({handed_over_states}) and {queue} = any(%(queues)s) {of_priority}
 limit %(most)s
 

@@ -35,6 +35,7 @@ class Changes:
         if not watched.lock.acquire(timeout=run.limit):
             raise watched.too_busy()
         try:
+            run.incremental = watched.finds_changes
             if clock.monotonic() - self._looked < RECENT_LOOK * watched.context.interval:
                 publish(watched, run)
                 return
@@ -63,6 +64,15 @@ class Counts:
     def sample(self, run: Run) -> None:
         """Count and publish."""
         watched = self._watched
+        try:
+            self._count(run)
+        except SampleFailed:
+            with watched.lock:
+                watched.uncounted_since = watched.uncounted_since or watched.context.clock.monotonic()
+            raise
+
+    def _count(self, run: Run) -> None:
+        watched = self._watched
         book = watched.book
         with watched.session(run, "exact") as tx:
             if not watched.lock.acquire(timeout=run.limit):
@@ -82,8 +92,10 @@ class Counts:
             exact = self._gather(rows)
             if book is watched.book:
                 book.counted(mark, exact)
+                watched.uncounted_since = None
                 self._align(exact, lengths)
-                watched.ledger.attend(frozenset(watched.present()), watched.context.clock.monotonic())
+                if watched.ledger.attend(frozenset(watched.present()), watched.context.clock.monotonic()):
+                    watched.namer.forget()
             publish(watched, run)
 
     def _read_active(self, tx: Session) -> None:
@@ -211,11 +223,18 @@ def publish(watched: Watched, run: Run) -> None:
     present = list(watched.shown.present)
     run.publish(f"source {watched.context.name}: living", _living(watched, present, labels), pace="changes")
     run.publish(f"source {watched.context.name}: counted", watched.ledger.readings(labels))
+    if watched.context.store is None and watched.tables and watched.tables.has(watched.layout.jobs.worker):
+        running = [one.worker for one in watched.book.active() if one.worker]
+        workers = watched.crew.take_stock(running, labels, watched.health, watched.context.clock)
+        run.publish(f"source {watched.context.name}: workers", workers, pace="changes")
 
 
 def _living(watched: Watched, present: list[QueueKey], labels: dict[str, str]) -> Iterator[Reading]:
     now = watched.database_now
-    yield from watched.book.readings(present, labels, now)
+    if watched.counts_are_stale and watched.follower is None:
+        return  # nothing carries the last exact count forward
+    oldest = not watched.counts_are_stale
+    yield from watched.book.readings(present, labels, now, oldest_waiting=oldest)
     yield from watched.paused_readings(present)
     yield from watched.ledger.finish_times(labels, present)
     if watched.book.counted_at is None:
@@ -229,7 +248,7 @@ def _living(watched: Watched, present: list[QueueKey], labels: dict[str, str]) -
     for active in watched.book.active():
         limit = watched.targets.of(active.key).time_limit
         late = limit is not None and active.started is not None and now - active.started > limit
-        gone = active.worker is not None and watched.crew.is_gone(active.worker, watched.context.clock.now())
+        gone = active.worker is not None and watched.crew.is_gone(active.worker, active.started)
         if active.key in stuck and (late or gone):
             stuck[active.key] += 1
     for key, count in stuck.items():

@@ -70,6 +70,8 @@ class Watched:
         logs = layout.logs.table if layout.logs else None
         self._table_names = {"jobs": regclass(layout.jobs.table), "logs": regclass(logs) if logs else None}
         self.finds_changes = False  # whether a look costs what has changed, not what there is
+        self.uncounted_since: float | None = None  # monotonic; since when exact counts fail
+        self._ever_named: frozenset[QueueKey] = frozenset()
         self._history: tuple[object, ...] | None = None
         self._xmax = 0
         self._begin_afresh()
@@ -150,6 +152,7 @@ class Watched:
         rows = tx.rows(tables.query("queues"))
         self.paused = {name: not active for name, active in rows if name is not None and active is not None}
         self.named = frozenset(self.namer.by_number(name, None) for name, _ in rows if name is not None)
+        self._ever_named |= self.named
 
     def _notice_new_history(self, activity: Activity, tables: Tables) -> None:
         history = (*activity.history, tables.read_by)
@@ -161,6 +164,7 @@ class Watched:
 
     def _note(self, activity: Activity) -> None:
         health = self.health
+        health.database_at = self.context.clock.monotonic()
         health.connections_active, health.connections_idle = activity.active, activity.idle
         health.connections_total = activity.sessions
 
@@ -185,18 +189,24 @@ class Watched:
             failure.about = failure.about or self.context.database.safe_url
             raise
 
+    @property
+    def counts_are_stale(self) -> bool:
+        """Whether exact counts have failed for so long that the last one is no longer shown."""
+        since = self.uncounted_since
+        return since is not None and self.context.clock.monotonic() - since > self.context.stale_after
+
     def present(self) -> list[QueueKey]:
         """Queues that exist now: configured, in the table of queues, or with jobs. In the roster's order."""
         if self.named is None:
             return [*self.roster, *([OTHER_QUEUE] if self.roster.turned_away else [])]
-        names = {key.queue for key in self.named}
-        numbered = self.layout.jobs.priority is not None
-        living = {key for key, count in (self.book.living()).items() if count}
-        keys = [
-            key
-            for key in self.roster
-            if self.roster.is_configured(key) or key in self.named or key in living or (numbered and key.queue in names)
-        ]
+        # Gone is what the table named once and names no more; what it never named may yet have jobs.
+        gone = self._ever_named - self.named
+        if self.layout.jobs.priority is not None:
+            names = {key.queue for key in self.named}
+            gone_names = {key.queue for key in gone} - names
+            gone = frozenset(key for key in self.roster if key.queue in gone_names)
+        living = {key for key, count in self.book.living().items() if count}
+        keys = [key for key in self.roster if key not in gone or key in living or self.roster.is_configured(key)]
         return [*keys, *([OTHER_QUEUE] if self.roster.turned_away else [])]
 
     def paused_readings(self, present: list[QueueKey]) -> Iterator[Reading]:

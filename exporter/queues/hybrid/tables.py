@@ -102,6 +102,11 @@ class Tables:
         return all(kind is not None and kind.name in INTEGERS for kind in (grows, position))
 
     @cached_property
+    def keeps_ends(self) -> bool:
+        """Whether a column tells when a job completed or failed."""
+        return self.has(self.layout.jobs.completed) or self.has(self.layout.jobs.failed)
+
+    @cached_property
     def follows_changes(self) -> bool:
         """Whether a column tells when a row was changed."""
         return self.has(self.layout.jobs.changed)

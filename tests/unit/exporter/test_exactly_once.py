@@ -77,7 +77,7 @@ class Story:
             time, _, what, subject = heapq.heappop(self._events)
             self.world.true = time
             self._happen(time, what, subject)
-        for _ in range(500):
+        for _ in range(3000):
             self.world.true += 5
             self.watcher.look()
             if not self.watcher.unread:

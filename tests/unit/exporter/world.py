@@ -168,6 +168,7 @@ class World:
 class _Tables:
     """As much of `Tables` as `ByTime` asks for."""
 
+    keeps_ends = True
     layout = Layout()
     jobs = SimpleNamespace(kind="r")
 
