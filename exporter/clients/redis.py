@@ -137,7 +137,7 @@ class Store:
             self.ailing = True
             raise _explain(error, self.safe_url) from error
         finally:
-            run.spent(self._clock.monotonic() - began)
+            run.spent(self._clock.monotonic() - began, identity(self._url))
 
     def _give_up(self, client: Client | None) -> None:
         """The next use opens new connections, with the secret as it is then; those in use now are left alone."""

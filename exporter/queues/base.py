@@ -58,8 +58,14 @@ class Work:
 
 @dataclass
 class SourceHealth:
-    """What the last looks told of a source's stores and workers, for `/health`. None: not known yet."""
+    """What the last looks told of a source's stores and workers, for `/health`. None: not known yet.
 
+    Each part bears the moment of its look, by the monotonic clock: past its lifetime it is not told any more.
+    """
+
+    database_at: float | None = None
+    redis_at: float | None = None
+    workers_at: float | None = None
     connections_active: int | None = None
     connections_idle: int | None = None
     connections_total: int | None = None
@@ -70,6 +76,7 @@ class SourceHealth:
     redis_commands_a_second: int | None = None
     workers: dict[str, int] = field(default_factory=dict)  # by state; empty: the source tells nothing of workers
     workers_healthy: int = 0
+    workers_expected: int | None = None
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from chassis.clock import Clock
-from exporter.queues.base import QueueSource
+from exporter.queues.base import QueueSource, SourceHealth
 from exporter.sampling.outcome import Outcome
 
 HEALTHY, DEGRADED, UNHEALTHY = "healthy", "degraded", "unhealthy"
@@ -54,9 +54,36 @@ def _total(values: Iterable[int | None]) -> int | None:
     return sum(known) if known else None
 
 
+def _is_fresh(picture: Picture, source: QueueSource, at: float | None, *kinds: str) -> bool:
+    """Whether what samplers of these kinds told at a moment is still to be told: as long as gauges are served."""
+    context = source.context
+    outcomes = [picture.outcomes.get(f"{kind}/{context.name}") for kind in kinds]
+    interval = max((outcome.interval for outcome in outcomes if outcome), default=context.interval)
+    lifetime = max(context.stale_after, 3 * interval + context.timeout)
+    return at is not None and picture.clock.monotonic() - at <= lifetime
+
+
+def _databases(picture: Picture) -> list[SourceHealth]:
+    """One for each database, however many sources are in it: what was told of it last."""
+    found: dict[str, SourceHealth] = {}
+    for source in sorted(picture.sources, key=lambda source: source.health.database_at or 0.0):
+        if _is_fresh(picture, source, source.health.database_at, "changes", "counts"):
+            found[source.context.database_account] = source.health
+    return list(found.values())
+
+
+def _stores(picture: Picture) -> list[SourceHealth]:
+    """One for each Redis."""
+    found: dict[str, SourceHealth] = {}
+    for source in sorted(picture.sources, key=lambda source: source.health.redis_at or 0.0):
+        if _is_fresh(picture, source, source.health.redis_at, "workers"):
+            found[source.context.store_account] = source.health
+    return list(found.values())
+
+
 def database(picture: Picture) -> dict[str, Any]:
     """The watched databases: connections of all, latency of the slowest."""
-    health = [source.health for source in picture.sources]
+    health = _databases(picture)
     return {
         "status": _status(picture, ("changes", "counts")),
         "connection_pool": {
@@ -70,7 +97,7 @@ def database(picture: Picture) -> dict[str, Any]:
 
 def redis(picture: Picture) -> dict[str, Any]:
     """The watched Redis servers, added up."""
-    health = [source.health for source in picture.sources]
+    health = _stores(picture)
     memory = _total(h.redis_memory_bytes for h in health)
     return {
         "status": _status(picture, ("workers",)),
@@ -80,20 +107,33 @@ def redis(picture: Picture) -> dict[str, Any]:
     }
 
 
+def _is_silent(picture: Picture, source: QueueSource) -> bool:
+    """Whether a source should tell of its workers, and does not any more."""
+    if source.health.workers_at is not None:
+        return not _is_fresh(picture, source, source.health.workers_at, "workers", "changes")
+    outcome = picture.outcomes.get(f"workers/{source.context.name}")
+    return outcome is not None and outcome.up is False
+
+
 def workers(picture: Picture) -> dict[str, Any]:
-    """All workers. Unhealthy if there are some and none is healthy, degraded under the objective."""
-    known = [source.health for source in picture.sources if source.health.workers]
+    """All workers. Unhealthy if none is healthy of those that are there or expected, or nothing is known of them
+    any more; degraded under the objective, if some are missing, or some sources are silent.
+    """
+    silent = [source.health for source in picture.sources if _is_silent(picture, source)]
+    known = [s.health for s in picture.sources if s.health.workers_at is not None and not _is_silent(picture, s)]
     total = sum(sum(h.workers.values()) for h in known)
     healthy = sum(h.workers_healthy for h in known)
+    missing = any(sum(h.workers.values()) < (h.workers_expected or 0) for h in known)
     status = HEALTHY
-    if total and healthy < ENOUGH_WORKERS * total:
+    if silent or missing or healthy < ENOUGH_WORKERS * total:
         status = DEGRADED if healthy else UNHEALTHY
+    told = known or not silent
     return {
         "status": status,
-        "active_workers": sum(h.workers.get("active", 0) for h in known),
-        "total_workers": total,
-        "healthy_workers": healthy,
-        "unhealthy_workers": total - healthy,
+        "active_workers": sum(h.workers.get("active", 0) for h in known) if told else None,
+        "total_workers": total if told else None,
+        "healthy_workers": healthy if told else None,
+        "unhealthy_workers": total - healthy if told else None,
     }
 
 
@@ -105,7 +145,7 @@ def overall(picture: Picture) -> dict[str, Any]:
         "database": {"status": of_database["status"], "response_time_ms": of_database["query_latency_ms"]},
         "redis": {
             "status": of_redis["status"],
-            "response_time_ms": _milliseconds(s.health.redis_seconds for s in picture.sources),
+            "response_time_ms": _milliseconds(health.redis_seconds for health in _stores(picture)),
         },
         "workers": {
             "status": of_workers["status"],

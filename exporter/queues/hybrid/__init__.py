@@ -65,7 +65,7 @@ class HybridQueue:
         self.context = context
         self.targets = Targets(options.named_targets(), options.other_target())
         workers = options.workers
-        crew = Crew(workers.dead_after, workers.forget_after, workers.error_limit)
+        crew = Crew(workers.dead_after, workers.forget_after, workers.error_limit, workers.expected)
         self._watched = Watched(context, options.layout, self.targets, crew)
         self._options = options
         self.health = self._watched.health
@@ -94,7 +94,7 @@ class HybridQueue:
             ("failed", options.failed.interval, exact, database, Failed(watched).sample),
         ]
         if context.store is not None:
-            quick = QuickRedis(watched, context.store, options.workers.expected)
+            quick = QuickRedis(watched, context.store)
             drift = Drift(watched, context.store, options.drift)
             works += [
                 ("workers", context.interval, context.timeout, store, quick.sample),

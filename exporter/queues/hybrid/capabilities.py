@@ -23,16 +23,18 @@ _OF_REDIS = (
     "postwatch_queue_drift_checked_jobs",
     "postwatch_queue_next_expiry_timestamp_seconds",
     "postwatch_queue_dead_letters",
+    "postwatch_worker_last_heartbeat_timestamp_seconds",
+    "postwatch_worker_start_timestamp_seconds",
+    "postwatch_worker_capacity",
+    "postwatch_worker_restarts_total",
+)
+_OF_WORKERS = (
     "postwatch_workers",
     "postwatch_workers_expected",
     "postwatch_workers_healthy",
-    "postwatch_worker_last_heartbeat_timestamp_seconds",
-    "postwatch_worker_start_timestamp_seconds",
     "postwatch_worker_jobs_running",
-    "postwatch_worker_capacity",
     "postwatch_worker_jobs_finished_total",
     "postwatch_worker_job_seconds_total",
-    "postwatch_worker_restarts_total",
 )
 
 
@@ -73,5 +75,7 @@ def absent_metrics(tables: Tables, *, has_redis: bool) -> dict[str, str]:
     queues = tables.layout.queues
     pauses = tables.queues is not None and queues is not None and queues.active in tables.queues.columns
     needs(pauses, "no table of queues tells whether they are paused", "postwatch_queue_paused")
+    needs(tables.layout.states.handed_over, "no state means handed over", "postwatch_queue_handed_over_jobs")
     needs(has_redis, "no Redis is configured", *_OF_REDIS)
+    needs(has_redis or has(spec.worker), "neither a Redis nor a column tells of workers", *_OF_WORKERS)
     return absent

@@ -23,6 +23,7 @@ def split_name(name: str) -> tuple[str, ...]:
         if rest.startswith('"'):
             end = rest.replace('""', "  ").find('"', 1)
             if end < 2:
+                parts = []
                 break
             parts.append(rest[1:end].replace('""', '"'))
             rest = rest[end + 1 :]

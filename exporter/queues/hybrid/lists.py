@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Set
+from dataclasses import replace
 from typing import Any
 
 from redis import exceptions
@@ -48,10 +49,9 @@ def data_key(job: str) -> str:
 class QuickRedis:
     """One look at all that is cheap in Redis."""
 
-    def __init__(self, watched: Watched, store: Store, expected: int | None) -> None:
+    def __init__(self, watched: Watched, store: Store) -> None:
         self._watched = watched
         self._store = store
-        self._expected = expected
         self._repeats = Repeats(log)
 
     def sample(self, run: Run) -> None:
@@ -69,13 +69,10 @@ class QuickRedis:
             readings.append(Reading("postwatch_queue_dead_letters", watched.context.all_labels, letters))
         reports = self._workers(run, kind, running, refused)
         self._figures(run, seconds)
-        now = clock.now()
-        watched.crew.report(reports, now)
-        watched.crew.forget(now, running)
-        readings += watched.crew.readings(watched.context.all_labels, self._expected, now)
-        watched.health.workers = watched.crew.states(now)
-        watched.health.workers_healthy = watched.crew.healthy(now)
+        watched.crew.report(reports, clock.now())
+        of_workers = watched.crew.take_stock(running, watched.context.all_labels, watched.health, clock)
         run.publish(f"source {watched.context.name}: redis", readings)
+        run.publish(f"source {watched.context.name}: workers", of_workers)
         self._store.demand_rights(refused)  # what may be asked is told all the same
 
     def _ask(self, run: Run, refused: list[Any], commands: list[Command]) -> list[Any]:
@@ -125,7 +122,8 @@ class QuickRedis:
                 yield Reading("postwatch_queue_next_expiry_timestamp_seconds", mine, now + expiries[key] / 1000)
 
     def _workers(self, run: Run, kind: Any, running: Set[str], refused: list[Any]) -> dict[str, Report]:
-        names = dict.fromkeys(self._names(run, kind))
+        named = self._names(run, kind)
+        names = dict.fromkeys(named)
         names.update(dict.fromkeys(sorted(running)))
         chosen = list(names)[:MOST_WORKERS]
         commands = [
@@ -140,10 +138,12 @@ class QuickRedis:
         ]
         answers = self._ask(run, refused, commands)
         reports: dict[str, Report] = {}
+        active = frozenset(named)
         for name, fields, current, processed, heartbeat in zip(
             chosen, answers[::4], answers[1::4], answers[2::4], answers[3::4], strict=True
         ):
             report = read_report(_as_hash(fields), current, processed, heartbeat)
+            report = replace(report, named=name in active)
             if report != Report():
                 reports[name] = report
         return reports
@@ -161,6 +161,7 @@ class QuickRedis:
 
     def _figures(self, run: Run, seconds: float) -> None:
         health = self._watched.health
+        health.redis_at = self._watched.context.clock.monotonic()
         health.redis_seconds = seconds
         info = self._store.info(run)
         if info:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from chassis.clock import Clock
 from chassis.exposition import Reading
 from exporter.model import OUTCOMES
+from exporter.queues.base import SourceHealth
 
 STATES = ("active", "paused", "draining", "dead")
 RECENT = 300.0  # seconds over which a worker's errors are judged
@@ -30,11 +32,13 @@ class Report:
     processed: int | None = None
     failed: int | None = None
     restarts: int | None = None
+    named: bool = False  # among the active workers
 
 
 @dataclass
 class _Worker:
     heartbeat: float | None = None
+    seen: float | None = None  # when it last gave a sign of life, other than a heartbeat
     started: float | None = None
     status: str = ""
     running: int | None = None
@@ -52,18 +56,22 @@ class _Worker:
 class Crew:
     """All workers of a source. Thread-safe: Redis is looked at while a look at PostgreSQL is under way."""
 
-    def __init__(self, dead_after: float, forget_after: float, error_limit: float) -> None:
+    def __init__(self, dead_after: float, forget_after: float, error_limit: float, expected: int | None = None) -> None:
         self._dead_after = dead_after
         self._forget_after = forget_after
         self._error_limit = error_limit
+        self._expected = expected
         self._lock = threading.RLock()
         self._workers: dict[str, _Worker] = {}
         self._has_heartbeats = False
+        self._reported_at: float | None = None  # what is known of heartbeats is as old as that
+        self._running: Mapping[str, int] = {}  # jobs by worker, by the rows
+        self._lost: set[str] = set()  # forgotten ones that Redis still names
 
     def adopt(self, other: Crew) -> None:
         """Judge by the limits of `other` from now on."""
         self._dead_after, self._forget_after = other._dead_after, other._forget_after
-        self._error_limit = other._error_limit
+        self._error_limit, self._expected = other._error_limit, other._expected
 
     def ended(self, worker: str, outcome: str, started: float | None, ended: float | None) -> None:
         """A job that `worker` ran has ended."""
@@ -80,10 +88,15 @@ class Crew:
     def report(self, reports: Mapping[str, Report], now: float) -> None:
         """What Redis says now; a worker that it no longer names keeps its last heartbeat."""
         with self._lock:
+            self._reported_at = now
+            self._has_heartbeats = self._has_heartbeats or any(r.heartbeat is not None for r in reports.values())
+            self._lost &= {name for name, report in reports.items() if report.heartbeat is None}
             for name, report in reports.items():
-                one = self._worker(name)
+                one = None if name in self._lost else self._worker(name)
                 if one is None:
                     continue
+                if one.seen is None or not self._has_heartbeats:
+                    one.seen = now
                 restarted = (
                     one.told.started is not None and report.started is not None and report.started > one.told.started
                 )
@@ -93,7 +106,6 @@ class Crew:
                     one.restarts += 1
                 if report.heartbeat is not None:
                     one.heartbeat = report.heartbeat
-                    self._has_heartbeats = True
                 one.started, one.status = report.started or one.started, report.status
                 one.running, one.capacity = report.running, report.capacity
                 self._pass_on(one, report)
@@ -114,23 +126,37 @@ class Crew:
                 one.passed_on[name] = one.passed_on.get(name, 0) + grown
 
     def forget(self, now: float, running: Iterable[str]) -> None:
-        """Drop workers that have been gone for long. `running`: those that run a job by the database."""
+        """Drop workers that have been gone for long. `running`: who runs a job by its row, once for each job."""
         with self._lock:
-            busy = set(running)
-            for name in busy:
-                self._worker(name)
+            self._running = Counter(running)
+            for name in self._running:
+                # Where workers have heartbeats, a row alone does not bring one back that was given up.
+                one = self._workers.get(name) if self._has_heartbeats else self._worker(name)
+                if one is not None:
+                    one.seen = now
             for name, one in list(self._workers.items()):
-                seen = one.heartbeat if one.heartbeat is not None else one.last_ended
-                after = self._forget_after if one.heartbeat is not None else self._dead_after
-                if (seen is None or now - seen > after) and (one.heartbeat is not None or name not in busy):
+                if one.seen is None:
+                    one.seen = one.last_ended or now
+                seen = one.heartbeat if one.heartbeat is not None else max(one.seen, one.last_ended or 0.0)
+                if now - seen > self._forget_after:
                     del self._workers[name]
+                    if self._reported_at is not None:
+                        self._lost.add(name)
 
-    def is_gone(self, worker: str, now: float) -> bool:
-        """Whether a worker that runs a job has no heartbeat any more, where workers have heartbeats."""
-        if not self._has_heartbeats:
-            return False
-        one = self._workers.get(worker)
-        return one is None or one.heartbeat is None or now - one.heartbeat > self._dead_after
+    def is_gone(self, worker: str, started: float | None) -> bool:
+        """Whether who runs a job since `started` had no heartbeat any more when Redis was last asked.
+
+        Never where workers have no heartbeats, nor because Redis is silent.
+        """
+        with self._lock:
+            if not self._has_heartbeats or self._reported_at is None:
+                return False
+            one = self._workers.get(worker)
+            if one is not None and one.heartbeat is not None:
+                return self._reported_at - one.heartbeat > self._dead_after
+            if started is None:
+                return worker in self._running  # known to Redis' last look, which found nothing
+            return self._reported_at - started > self._dead_after
 
     def states(self, now: float) -> dict[str, int]:
         """How many are in which state; all states are there."""
@@ -145,29 +171,39 @@ class Crew:
         with self._lock:
             return sum(self._is_healthy(one, now) for one in self._workers.values())
 
-    def readings(self, labels: Mapping[str, str], expected: int | None, now: float) -> list[Reading]:
-        """All series of workers."""
+    def take_stock(
+        self, running: Iterable[str], labels: Mapping[str, str], health: SourceHealth, clock: Clock
+    ) -> list[Reading]:
+        """All series of workers now, and their part of `/health`. `running`: as for `forget`."""
+        now = clock.now()
         with self._lock:
-            return list(self._readings(labels, expected, now))
+            self.forget(now, running)
+            health.workers, health.workers_healthy = self.states(now), self.healthy(now)
+            health.workers_expected, health.workers_at = self._expected, clock.monotonic()
+            return list(self._readings(labels, now))
 
-    def _readings(self, labels: Mapping[str, str], expected: int | None, now: float) -> Iterator[Reading]:
+    def _readings(self, labels: Mapping[str, str], now: float) -> Iterator[Reading]:
         for state, count in self.states(now).items():
             yield Reading("postwatch_workers", {**labels, "state": state}, count)
         yield Reading("postwatch_workers_healthy", labels, self.healthy(now))
-        if expected is not None:
-            yield Reading("postwatch_workers_expected", labels, expected)
+        if self._expected is not None:
+            yield Reading("postwatch_workers_expected", labels, self._expected)
         for name, one in self._workers.items():
             mine = {**labels, "worker": name}
+            running = one.running
+            if running is None and self._reported_at is None:
+                running = self._running.get(name, 0)
             for metric, value in (
                 ("postwatch_worker_last_heartbeat_timestamp_seconds", one.heartbeat),
                 ("postwatch_worker_start_timestamp_seconds", one.started),
-                ("postwatch_worker_jobs_running", one.running),
+                ("postwatch_worker_jobs_running", running),
                 ("postwatch_worker_capacity", one.capacity),
             ):
                 if value is not None:
                     yield Reading(metric, mine, value)
             yield Reading("postwatch_worker_job_seconds_total", mine, one.seconds)
-            yield Reading("postwatch_worker_restarts_total", mine, one.restarts)
+            if self._reported_at is not None:
+                yield Reading("postwatch_worker_restarts_total", mine, one.restarts)
             for outcome, count in self._finished(one).items():
                 yield Reading("postwatch_worker_jobs_finished_total", {**mine, "outcome": outcome}, count)
 
@@ -189,6 +225,8 @@ class Crew:
     def _state(self, one: _Worker, now: float) -> str:
         if one.heartbeat is not None and now - one.heartbeat > self._dead_after:
             return "dead"
+        if one.heartbeat is None and one.told.named and self._has_heartbeats:
+            return "dead"  # its heartbeat ended before we came
         return one.status if one.status in ("paused", "draining", "dead") else "active"
 
     def _is_healthy(self, one: _Worker, now: float) -> bool:
