@@ -5,6 +5,7 @@ from __future__ import annotations
 import psycopg
 from psycopg import errors
 
+from chassis.secrets import Secret, redact
 from exporter.model import Reason, SampleFailed
 
 # By SQLSTATE, exact codes before classes. PostgreSQL's documentation, appendix A.
@@ -61,11 +62,15 @@ _BY_TEXT: tuple[tuple[str, Reason, str], ...] = (
 )
 
 
-def explain(error: psycopg.Error, address: str) -> SampleFailed:
-    """The failure as users meet it: a reason, the server's words, what to do. `address` has no password."""
+def explain(error: psycopg.Error, address: str, secret: Secret) -> SampleFailed:
+    """The failure as users meet it: a reason, the server's words, what to do.
+
+    `address` has no password; what the server or the driver quotes of `secret` is masked.
+    """
     text = (error.diag.message_primary or str(error) or type(error).__name__).strip()
     # libpq's own advice is left out: ours says it shorter.
     text = " ".join(text.split()).removeprefix("connection failed: ").partition(" Is the server running")[0]
+    text = redact(text, [secret])
     if isinstance(error, errors.ConnectionTimeout):
         return SampleFailed(
             Reason.TIMEOUT, f"{address}: no connection in time", "the server does not answer", about=address

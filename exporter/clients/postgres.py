@@ -26,6 +26,7 @@ from chassis.clock import Clock
 from chassis.secrets import SecretUnavailable, SecretUrl
 from exporter.clients.failures import explain
 from exporter.clients.guard import Guard
+from exporter.clients.urls import postgres_problem
 from exporter.model import Reason, SampleFailed
 from exporter.sampling.sampler import Run
 
@@ -233,7 +234,7 @@ class Database:
                     raise
         except psycopg.Error as error:
             place.close()
-            raise explain(error, self.safe_url) from error
+            raise explain(error, self.safe_url, self._url) from error
         except BaseException:
             # The block may have left a transaction open, or a half-read answer.
             place.close()
@@ -241,9 +242,12 @@ class Database:
 
     def _connect(self, run: Run) -> psycopg.Connection[Any]:
         try:
-            given = conninfo_to_dict(self._url.reveal())
+            url = self._url.reveal()
         except SecretUnavailable as error:
             raise SampleFailed(Reason.AUTH, str(error)) from error
+        if problem := postgres_problem(url):
+            raise SampleFailed(Reason.MISMATCH, f"the address of the database: {problem}")
+        given = conninfo_to_dict(url)
         limit = max(2, round(min(self._connect_timeout, run.left or self._connect_timeout)))
         defaults: dict[str, Any] = {
             "application_name": "postwatch",

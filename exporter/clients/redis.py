@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -22,6 +22,7 @@ from redis.sentinel import MasterNotFoundError, Sentinel
 
 from chassis.clock import Clock
 from chassis.secrets import SecretUnavailable, SecretUrl
+from exporter.clients.urls import redis_problem
 from exporter.model import Reason, SampleFailed
 from exporter.sampling.sampler import Run
 
@@ -126,13 +127,16 @@ class Store:
         try:
             with self._lock:
                 if self._client is None:
-                    self._client = connect(self._url.reveal(), self._timeout)
+                    url = self._url.reveal()
+                    if problem := redis_problem(url):
+                        raise SampleFailed(Reason.MISMATCH, f"the address of Redis: {problem}")
+                    self._client = connect(url, self._timeout)
                 client = self._client
             yield client
             self.ailing = False
         except SecretUnavailable as error:
             raise SampleFailed(Reason.AUTH, str(error)) from error
-        except (exceptions.RedisError, OSError, ValueError) as error:
+        except (exceptions.RedisError, OSError, ValueError, TypeError) as error:
             self._give_up(client)
             self.ailing = True
             raise _explain(error, self.safe_url) from error
@@ -156,6 +160,18 @@ class Store:
             client.close()
 
 
+def _greet(connection: Any) -> None:
+    connection.on_connect()
+    _introduce(connection)
+
+
+def _introduce(connection: Any) -> None:
+    """Be known to operators by a name, where the user may set one: reading must be right enough."""
+    connection.send_command("CLIENT", "SETNAME", "postwatch")
+    with suppress(exceptions.ResponseError):
+        connection.read_response()
+
+
 def _pools(client: Client) -> list[Any]:
     clients = [client]
     if isinstance(client, RedisCluster):
@@ -170,7 +186,7 @@ def connect(url: str, timeout: float) -> Client:
         "socket_connect_timeout": timeout,
         "socket_keepalive": True,
         "retry": Retry(NoBackoff(), 0),  # the sampler's own interval is the retry
-        "client_name": "postwatch",
+        "redis_connect_func": _greet,
     }
     scheme, _, _ = url.partition("://")
     base, plus, kind = scheme.partition("+")
@@ -188,8 +204,8 @@ def connect(url: str, timeout: float) -> Client:
     common |= dict(parse_qsl(parts.query))
     if kind == "cluster":
         nodes = [_cluster_node(host, port) for host, port in _addresses(hosts, DEFAULT_PORT)]
-        common.pop("retry")
-        return RedisCluster(startup_nodes=nodes, cluster_error_retry_attempts=1, **common)
+        common |= {"retry": Retry(NoBackoff(), 1), "redis_connect_func": _introduce}
+        return RedisCluster(startup_nodes=nodes, **common)
     if kind == "sentinel":
         service, _, database = parts.path.strip("/").partition("/")
         if not service:
@@ -244,7 +260,7 @@ def _explain(error: Exception, address: str) -> SampleFailed:
                 reason, advice = Reason.TIMEOUT, "the server does not answer"
             else:
                 reason, advice = Reason.REFUSED, "check the address, and that the server runs"
-        case ValueError():
+        case ValueError() | TypeError():
             reason, advice = Reason.MISMATCH, "check the URL"
         case exceptions.ResponseError():
             if text.startswith("NOAUTH"):

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, field_validator
 
-from chassis.secrets import SecretUrl
 from chassis.settings import Settings
 from chassis.units import Duration, Ratio, duration, ratio
+from exporter.clients.urls import PostgresUrl
 from exporter.labels import Labels
 from exporter.model import QueueKey, Target, Thresholds
 
@@ -70,7 +70,7 @@ class QueueOptions(Settings):
     name: str = Field(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$", description="Label `source`: letters, digits, `_`, `.`, `-`."
     )
-    postgres: SecretUrl = Field(description="URL of the database, e.g. postgresql://postwatch@db:5432/mail.")
+    postgres: PostgresUrl = Field(description="URL of the database, e.g. postgresql://postwatch@db:5432/mail.")
     interval: Interval | None = Field(None, description="Time between quick looks; `defaults.interval` if not given.")
     timeout: Timeout | None = Field(None, description="Time limit of one look; `defaults.timeout` if not given.")
     stale_after: Interval | None = Field(

@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from chassis.exposition import Reading
-from chassis.secrets import SecretUrl
 from chassis.settings import Settings
 from chassis.units import duration, ratio
+from exporter.clients.urls import RedisUrl
 from exporter.jobs.ledger import Targets
 from exporter.model import Remark
 from exporter.queues.base import QueueRow, QueueSource, SourceContext, Work, target_readings
@@ -44,7 +44,7 @@ class Options(QueueOptions):
     """A hybrid queue."""
 
     kind: Literal["hybrid"] = Field(description="The queue system.")
-    redis: SecretUrl | None = Field(
+    redis: RedisUrl | None = Field(
         None, description="redis://, rediss://, redis+sentinel://HOST:26379/SERVICE or redis+cluster://HOST."
     )
     layout: Layout = Field(
