@@ -81,6 +81,10 @@ class Drift:
     def sample(self, run: Run) -> None:
         """Look and publish."""
         watched = self._watched
+        if watched.tables is None:
+            with watched.session(run, "exact") as tx:
+                tx.begin(EXACT_PLAN)
+                self._tables(run, tx)
         queues = [key for key in watched.shown.present if key != OTHER_QUEUE]
         aligned = list(watched.aligned)
         lengths = self._lengths(run, queues)

@@ -169,6 +169,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "logs": {},
         "states": {
             "waiting": ("waiting", "queued", "pending"),
+            "handed_over": (),  # its rows do not say what stands in a list
             "active": ("active", "running", "processing"),
         },
     },

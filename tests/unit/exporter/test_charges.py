@@ -2,6 +2,7 @@
 
 from chassis.clock import ManualClock
 from chassis.exposition import Board
+from exporter.catalogue import CATALOGUE
 from exporter.queues.base import Work
 from exporter.sampling.budget import Budget
 from exporter.sampling.sampler import Run, Sampler
@@ -29,7 +30,7 @@ def test_time_of_another_store_is_no_debt_of_the_database() -> None:
 
     sampler: Sampler = Work("drift", "mail", 60.0, 30.0, 30.0, "database", {}, compare)
     budget = Budget(0.01, clock)
-    sampling = Sampling([sampler], {"database": budget}, Board([], clock), clock)
+    sampling = Sampling([sampler], {"database": budget}, Board([metric.family for metric in CATALOGUE], clock), clock)
     outcome = sampling.run_once("drift/mail")
     assert budget.wait("drift/mail") == 50
     assert outcome.source_seconds == 30.5
