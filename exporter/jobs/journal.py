@@ -166,19 +166,21 @@ class Journal:
         target = self._ledger.targets.of(change.key)
         if change.worker is not None:
             self._by_worker.ended(change.worker, change.state, change.started, ended)
-        tally.ended(change.state, self._ready(change), change.started, ended, target)
+        ready = self._ready(change, retried=change.attempts > 1 or bool(told))
+        tally.ended(change.state, ready, change.started, ended, target)
         self._first_ready.pop(change.job, None)
 
     def _enter_failures(self, change: Change) -> bool:
         """Failed attempts of a living job that will be tried again; answers whether there are new ones."""
+        # Attempts are counted when they start, or when they fail: a running one may be among them or not.
         failed = change.attempts - 1 if change.state == "active" else change.attempts
-        if failed <= 0:
+        if change.attempts <= 0:
             self._failures.pop(change.job, None)
             return False
         known = self._failures.get(change.job)
         if known is None:
-            known = self._told_before(change, failed)
-        self._failures[change.job] = failed
+            known = self._told_before(change, max(failed, 0))
+        self._failures[change.job] = max(failed, min(known, change.attempts))
         if failed <= known or not self._counting:
             return False
         self._ledger.tally(change.key).attempt_failed(error_class(change.error), failed - known, retried=True)
@@ -191,8 +193,8 @@ class Journal:
         # Of an older job only a row that was just sent back tells of a failure since the start.
         return failed - 1 if change.state == "waiting" else failed
 
-    def _ready(self, change: Change) -> float | None:
+    def _ready(self, change: Change, *, retried: bool) -> float | None:
         """When the job's first attempt was ready: a retry may have moved `run_at`."""
-        if change.attempts > 1:
+        if retried:
             return self._first_ready.get(change.job, change.created)
         return change.run_at if change.run_at is not None else change.created
