@@ -165,5 +165,5 @@ def _redis(watched: Watched, run: Run) -> Iterator[Remark]:
             yield Remark(
                 name,
                 f"the Redis user may not run {command[0]} on {command[1]}",
-                "ACL SETUSER … %R~queue:* %R~job:* %R~worker:* %R~workers:active %R~deadletter:queue +@read +info +ping",
+                "ACL SETUSER … ~queue:* ~job:* ~worker:* ~workers:active ~deadletter:queue +@read +info +ping",
             )
