@@ -32,6 +32,16 @@ Command = tuple[Any, ...]
 DEFAULT_PORT = 6379
 SENTINEL_PORT = 26379
 COMMANDS_A_PIPELINE = 1_000
+# Instead of an answer: nobody is there, or the cluster has nobody who would answer for the key.
+NO_ANSWER = (
+    exceptions.ConnectionError,
+    exceptions.TimeoutError,
+    exceptions.BusyLoadingError,
+    exceptions.RedisClusterException,
+    exceptions.ClusterError,
+    exceptions.AskError,
+    exceptions.TryAgainError,
+)
 
 
 class Store:
@@ -116,7 +126,7 @@ class Store:
             answers: list[Any] = pipeline.execute(raise_on_error=False)
         for answer in answers:
             # Said instead of an answer to each command; no use goes on.
-            if isinstance(answer, exceptions.ConnectionError | exceptions.TimeoutError | exceptions.BusyLoadingError):
+            if isinstance(answer, NO_ANSWER):
                 raise _explain(answer, self.safe_url)
         return answers
 
@@ -239,6 +249,8 @@ def _explain(error: Exception, address: str) -> SampleFailed:
             reason, advice = Reason.PERMISSION, "allow the user this command and these keys (ACL SETUSER)"
         case exceptions.BusyLoadingError():
             reason, advice = Reason.REFUSED, "the server is loading its data"
+        case exceptions.ClusterError() | exceptions.RedisClusterException() | exceptions.AskError():
+            reason, advice = Reason.REFUSED, "check the addresses, and that all nodes of the cluster run"
         case exceptions.MaxConnectionsError():
             reason, advice = Reason.OVERLOADED, "the server has no connection left"
         case exceptions.TimeoutError() | TimeoutError():
