@@ -54,7 +54,7 @@ class Sampling:
         self._stopping = threading.Event()
         self._idle = threading.Condition()
         self._running = 0
-        self._due: dict[str, str] = {}
+        self._due: dict[str, tuple[str, float]] = {}  # the next run's job, and its monotonic moment
         self._rng = random.Random()
         # It tells of every run; what becomes of them is told here, and by metrics.
         logging.getLogger("apscheduler").setLevel(logging.WARNING)
@@ -85,6 +85,9 @@ class Sampling:
         """Start no further run, and wait `timeout` seconds at most for those under way."""
         self._stopping.set()
         if self._scheduler.running:
+            # Jobs that are due while it shuts down would end its thread by an error.
+            self._scheduler.pause()
+            self._scheduler.remove_all_jobs()
             self._scheduler.shutdown(wait=False)
         with self._idle:
             self._idle.wait_for(lambda: self._running == 0, timeout)
@@ -169,12 +172,13 @@ class Sampling:
     def _schedule(self, name: str, delay: float) -> None:
         if self._stopping.is_set():
             return
+        moment = self._clock.monotonic() + delay
         due = self._clock.now() + delay
         self.outcomes[name].next_run = due
         # A new job each time: one under the old id would be refused while that run is still winding up.
         job = self._scheduler.add_job(partial(self._run, name), "date", run_date=datetime.fromtimestamp(due, UTC))
         with self._idle:
-            self._due[name] = job.id
+            self._due[name] = job.id, moment
 
     def _watch_clock(self) -> None:
         """APScheduler waits for moments of the wall clock: when that steps, move the moments with it."""
@@ -184,13 +188,19 @@ class Sampling:
             step, offset = current - offset, current
             if abs(step) > CLOCK_STEP:
                 log.warning("clock_stepped", seconds=round(step, 3))
-                self._move(step)
+            self._move(current)
 
-    def _move(self, step: float) -> None:
+    def _move(self, offset: float) -> None:
+        """Plan anew what a step has moved; `offset`: from monotonic moments to those of the wall clock.
+
+        What was planned after the step, before it was noticed, stays. So each is held against its own moment.
+        """
         with self._idle:
             due = dict(self._due)
-        for name, job_id in due.items():
-            moment = (self.outcomes[name].next_run or self._clock.now()) + step
+        for name, (job_id, monotonic) in due.items():
+            moment = monotonic + offset
+            if abs(moment - (self.outcomes[name].next_run or moment)) <= CLOCK_STEP:
+                continue
             # A job that has just been taken for its run is gone, and makes its successor itself.
             with suppress(JobLookupError):
                 self._scheduler.reschedule_job(job_id, trigger="date", run_date=datetime.fromtimestamp(moment, UTC))
