@@ -214,7 +214,7 @@ class Truth:
 ACTIONS = ("create", "create", "schedule", "start", "end", "send back", "wait", "mark", "counted")
 
 
-@given(st.lists(st.tuples(st.sampled_from(ACTIONS), st.integers(0, 1000)), max_size=80))
+@given(st.lists(st.tuples(st.sampled_from(ACTIONS), st.integers(0, 1000)), min_size=50, max_size=80))
 def test_the_book_is_right_at_every_moment(story: list[tuple[str, int]]) -> None:
     truth = Truth()
     truth.act("mark", 0)
