@@ -23,6 +23,12 @@ REPORT = 0.25  # seconds between reports
 FAILED = 1009  # one in so many fails for good
 PAYLOAD = '{"to": "someone@example.org", "template": 17}'
 
+_BASIC = (
+    "insert into jobs (queue, status, payload) select 'queue:queue-' || 1 + g %% %(queues)s, 'waiting',"
+    " %(payload)s::jsonb from generate_series(%(first)s::int, %(last)s::int) as g returning id",
+    "update jobs set status = 'active', attempts = attempts + 1, updated_at = now() where id = any(%(jobs)s)",
+)
+_BASIC_END = "update jobs set status = 'completed', updated_at = now() where id = any(%(jobs)s) returning id"
 # By layout: the creation of so many jobs, then each step of their lives.
 _STATEMENTS = {
     "penguinmails": (
@@ -37,11 +43,11 @@ _STATEMENTS = {
         " from unnest(%(jobs)s) as job) as ended where id = job",
     ),
     "basic": (
-        "insert into jobs (queue, status, payload) select 'queue:queue-' || 1 + g %% %(queues)s, 'waiting',"
-        " %(payload)s::jsonb from generate_series(%(first)s::int, %(last)s::int) as g returning id",
-        "update jobs set status = 'active', attempts = attempts + 1, updated_at = now() where id = any(%(jobs)s)",
-        "update jobs set status = 'completed', updated_at = now() where id = any(%(jobs)s)",
+        *_BASIC,
+        f"with ended as ({_BASIC_END}) insert into job_logs (job_id, status, attempt, started_at,"
+        " finished_at) select id, 'success', 1, now() - interval '0.2 s', now() from ended",
     ),
+    "basic without job_logs": (*_BASIC, _BASIC_END),
 }
 
 

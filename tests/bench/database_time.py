@@ -24,6 +24,7 @@ WINDOW = 40.0
 
 # Samplers whose runs are minutes apart, once the budget has stretched them.
 STRETCHED = ("counts", "failed", "drift")
+FREQUENT = 3  # runs in a window that tell what one costs
 
 
 def sampler_of(statement: str) -> str:
@@ -59,16 +60,19 @@ def sample(daemon: Daemon, meter: Meter, churn: Churn, seconds: float = WINDOW) 
 
     What runs once in minutes may or may not fall into a window: its mean run is spread over its interval.
     """
+    runs = daemon.value("postwatch_sampler_runs_total", sampler="changes")
     before, began = meter.read(), time.time()
     time.sleep(seconds)
     after, over = meter.read(), time.time()
+    rare = daemon.value("postwatch_sampler_runs_total", sampler="changes") - runs < FREQUENT
+    stretched = (*STRETCHED, "changes") if rare else STRETCHED
     window = after.since(before)
     parts = {"changes": 0.0, **dict.fromkeys(STRETCHED, 0.0)}
     for statement, (_, spent) in window.statements.items():
-        if sampler_of(statement) == "changes":
-            parts["changes"] += spent / window.window * INTERVAL
+        if (sampler := sampler_of(statement)) not in (*stretched, "start"):
+            parts[sampler] += spent / window.window * INTERVAL
     for statement, (_, spent) in after.statements.items():
-        if (sampler := sampler_of(statement)) in STRETCHED:
+        if (sampler := sampler_of(statement)) in stretched:
             runs = daemon.value("postwatch_sampler_runs_total", sampler=sampler)
             interval = daemon.value("postwatch_sampler_interval_seconds", sampler=sampler)
             parts[sampler] += spent / runs / interval * INTERVAL

@@ -115,27 +115,32 @@ def test_a_sample_costs_less_than_counting_by_a_query(server: Postgres15, tmp_pa
 
 def test_a_table_without_an_index_stays_within_the_budget(server: Postgres15, tmp_path: Path) -> None:
     goals, rows = [], []
-    for name, statement in (("`job_logs` tells what is new", ""), ("nothing tells what is new", "drop table job_logs")):
+    for name, layout in (("`job_logs` tells what is new", "basic"), ("nothing does", "basic without job_logs")):
         with bed.filled(server, MILLION, "basic") as database:
-            if statement:
+            if layout != "basic":
                 with database.connect() as owner:
-                    owner.execute(statement.encode())
+                    owner.execute("drop table job_logs")
             meter = Meter(database)
             with (
-                Churn(database.url, 200, "basic"),
+                Churn(database.url, 200, layout) as churn,
                 Daemon(tmp_path, postgres=database.reader_url, schema="basic") as daemon,
             ):
-                time.sleep(MINUTES * 60)
-                spent = meter.read()
+                time.sleep(WARM)
+                start = meter.read()
+                spent = sample(daemon, meter, churn, MINUTES * 60).seconds / INTERVAL
                 intervals = [
                     f"{daemon.value('postwatch_sampler_interval_seconds', sampler=sampler):.0f} s"
                     for sampler in ("changes", "counts", "failed")
                 ]
-            goals.append(Goal(f"share where {name}", f"≤ {BUDGET:.1%}", f"{spent.ratio:.2%}", spent.ratio <= BUDGET))
-            rows.append([name, f"{spent.ratio:.2%}", *intervals])
+            goals.append(Goal(f"share where {name}", f"≤ {BUDGET:.1%}", f"{spent:.2%}", spent <= BUDGET))
+            rows.append([name, f"{spent:.2%}", f"{start.seconds:.2f}", *intervals])
     text = (
-        f"Layout `basic`, keys only, a million ended rows, 200 jobs/s, over {MINUTES} minutes from the exporter's"
-        " start, its first counts included.\n\n"
-        + report.table(["", "of the database's time", "`changes` every", "`counts` every", "`failed` every"], rows)
+        f"Layout `basic`, keys only, a million ended rows, 200 jobs/s, over {MINUTES} minutes, once the first"
+        f" look at everything, for which nobody waits, is {WARM:.0f} s ago."
+        " What runs less often than three times in that is spread over its interval.\n\n"
+        + report.table(
+            ["", "of the database's time", "s at the start", "`changes` every", "`counts` every", "`failed` every"],
+            rows,
+        )
     )
     report.write("basic", server.version(), goals, text)
