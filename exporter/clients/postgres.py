@@ -78,7 +78,7 @@ class Session:
         settings = {
             # The server's own limit comes first, so that it can say so; the guard is for a server that cannot.
             "statement_timeout": f"{max(int(self._run.left * 900), 50)}ms",
-            "lock_timeout": f"{int(LOCK_TIMEOUT * 1000)}ms",
+            "lock_timeout": f"{max(int(min(LOCK_TIMEOUT, self._run.left / 2) * 1000), 25)}ms",
             "idle_in_transaction_session_timeout": f"{max(int(self._run.limit * 2000), 10_000)}ms",
             "cursor_tuple_fraction": "1.0",  # we read our cursors to their end
             "jit": "off",  # compiling costs more than any of our queries
