@@ -95,8 +95,8 @@ def test_basic_attempts_as_rows_of_their_own(owner: Owner, basic: Exporter) -> N
     assert samples.queue("job_retries_total", "email-sending") == 1
     assert samples.queue("job_timeouts_total", "email-sending") == 1
     assert samples.queue("jobs_within_target_total", "email-sending") == 1
-    assert samples.queue("job_duration_seconds_sum", "email-sending") == pytest.approx(2 + 20, abs=0.2)
-    assert samples.queue("job_wait_seconds_sum", "email-sending") == pytest.approx(10 + 10, abs=0.2)
+    assert samples.queue("job_duration_seconds_sum", "email-sending") == pytest.approx(2 + 20, abs=1.5)
+    assert samples.queue("job_wait_seconds_sum", "email-sending") == pytest.approx(10 + 10, abs=1.5)
     assert samples.queue("depth", "email-sending") == 1
     assert samples.queue("jobs", "email-sending", state="active") == 0
     assert basic.look().queue("jobs_finished_total", "email-sending", outcome="completed") == 1
@@ -125,7 +125,7 @@ def test_basic_attempts_updated_in_place(owner: Owner, basic: Exporter) -> None:
         assert outcomes == {"completed": 2, "failed": 1, "cancelled": 0, "expired": 0}
         assert samples.queue("job_errors_total", "email-sending", error="KeyError") == 2
         assert samples.queue("job_retries_total", "email-sending") == 1
-        assert samples.queue("job_duration_seconds_sum", "email-sending") == pytest.approx(50 + 3 * 10 - 10, abs=0.5)
+        assert samples.queue("job_duration_seconds_sum", "email-sending") == pytest.approx(50 + 3 * 10 - 10, abs=1.5)
         samples = basic.look()
 
 
@@ -243,7 +243,7 @@ def test_any_mapping(
             samples = exporter.look()
             assert samples.queue("jobs_finished_total", "mail", outcome="completed") == 1
             assert samples.queue("jobs_finished_total", "mail", outcome="cancelled") == 1
-            assert samples.queue("job_duration_seconds_sum", "mail") == pytest.approx(30, abs=0.1)
+            assert samples.queue("job_duration_seconds_sum", "mail") == pytest.approx(30, abs=1.5)
             assert samples.queue("job_wait_seconds_sum", "mail") == pytest.approx(90, abs=5)
             assert samples.queue("jobs_within_target_total", "mail") == 0
             last = samples.queue("last_finished_timestamp_seconds", "mail")

@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
@@ -19,6 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from chassis.clock import SystemClock
 from chassis.exposition import Board, Format
 from chassis.settings import parse
+from exporter.__main__ import main
 from exporter.app import Watch
 from exporter.catalogue import CATALOGUE
 from exporter.model import QueueKey
@@ -270,7 +273,15 @@ class Daemon:
 
 
 def command(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """The exporter's command, run to its end."""
+    """A command of the exporter that comes to its end, in this process: starting one takes seconds."""
+    out, err = StringIO(), StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        code = main(arguments)
+    return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
+
+
+def start(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """The exporter's command as a process that comes to its end."""
     return subprocess.run(
         [sys.executable, "-m", "exporter", *arguments],
         cwd=REPOSITORY,
