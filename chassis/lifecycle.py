@@ -85,13 +85,14 @@ def run(
 
 def _reload(daemon: Daemon, state: ReloadState, clock: Clock) -> None:
     logger = get_logger("chassis.lifecycle")
-    state.last_successful = False
     try:
         daemon.reload()
     except SettingsError as error:
+        state.last_successful = False
         mistakes = [str(mistake) for mistake in error.mistakes]
         logger.error("configuration refused; the earlier one stays", mistakes=mistakes)  # noqa: TRY400  # no crash
     except Exception:  # a daemon that works must not end because it could not change
+        state.last_successful = False
         logger.exception("reload failed")
     else:
         state.last_successful, state.last_timestamp = True, clock.now()

@@ -243,7 +243,7 @@ def prometheus(daemon: Daemon, tmp_path_factory: pytest.TempPathFactory) -> Iter
 def ask(address: str, query: str) -> dict[str, Any]:
     try:
         answer: dict[str, Any] = httpx.get(f"{address}/api/v1/query", params={"query": query}).json()
-    except httpx.TransportError:
+    except (httpx.TransportError, ValueError):  # not there yet, or there and not ready
         return {}
     return answer
 
