@@ -153,6 +153,13 @@ class Spent:
         )
 
 
+def processor_seconds(database: Database) -> float:
+    """Processor time so far of the backends that serve the exporter: what others on the machine change little."""
+    with database.connect() as owner:
+        rows = owner.execute("select pid from pg_stat_activity where usename = %s", [database.reader]).fetchall()
+    return sum(int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) for (pid,) in rows) * 1e-9
+
+
 class Meter:
     """pg_stat_statements of one role, from now on."""
 
@@ -162,6 +169,10 @@ class Meter:
         self._began = time.monotonic()
         self._before = Spent(0.0, {})
         self._before = Spent(0.0, self.read().statements)
+
+    def processor(self) -> float:
+        """As `processor_seconds`, of the database that is metered."""
+        return processor_seconds(self._database)
 
     def read(self) -> Spent:
         """What the server has spent on the role since."""

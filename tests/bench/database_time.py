@@ -44,6 +44,7 @@ class Sample:
 
     parts: Mapping[str, float]
     rate: float  # jobs ended a second, as they did
+    processor: float  # seconds of processor time of the backends, for a sample
 
     @property
     def seconds(self) -> float:
@@ -52,7 +53,7 @@ class Sample:
 
     def __str__(self) -> str:
         parts = ", ".join(f"{name} {1e3 * seconds:.1f}" for name, seconds in self.parts.items() if seconds > 5e-5)
-        return f"{1e3 * self.seconds:.1f} ({parts})"
+        return f"{1e3 * self.seconds:.1f} ({parts}); processor {1e3 * self.processor:.1f}"
 
 
 def sample(daemon: Daemon, meter: Meter, churn: Churn, seconds: float = WINDOW) -> Sample:
@@ -61,9 +62,9 @@ def sample(daemon: Daemon, meter: Meter, churn: Churn, seconds: float = WINDOW) 
     What runs once in minutes may or may not fall into a window: its mean run is spread over its interval.
     """
     runs = daemon.value("postwatch_sampler_runs_total", sampler="changes")
-    before, began = meter.read(), time.time()
+    before, began, processor = meter.read(), time.time(), meter.processor()
     time.sleep(seconds)
-    after, over = meter.read(), time.time()
+    after, over, processor = meter.read(), time.time(), meter.processor() - processor
     rare = daemon.value("postwatch_sampler_runs_total", sampler="changes") - runs < FREQUENT
     stretched = (*STRETCHED, "changes") if rare else STRETCHED
     window = after.since(before)
@@ -76,7 +77,7 @@ def sample(daemon: Daemon, meter: Meter, churn: Churn, seconds: float = WINDOW) 
             runs = daemon.value("postwatch_sampler_runs_total", sampler=sampler)
             interval = daemon.value("postwatch_sampler_interval_seconds", sampler=sampler)
             parts[sampler] += spent / runs / interval * INTERVAL
-    return Sample(parts, churn.rate(began, over))
+    return Sample(parts, churn.rate(began, over), processor / window.window * INTERVAL)
 
 
 def fill_lists(store: "redis.Redis", database: Database) -> None:
@@ -125,7 +126,8 @@ def by_size(server: Postgres15, folder: Path, sizes: Iterable[int], section: str
         "Layout `penguinmails` with its indexes; one in 1,000 ended rows has failed; every job goes through"
         " queued, migrated_to_redis, running and its end; a Redis with the lists. In brackets by sampler:"
         f" `changes` over {WINDOW:.0f} s, a run of the others spread over their interval as the budget (0.5 % of the"
-        " time, 25 ms a sample) has stretched it, debts that are paid by waiting longer not considered.\n\n"
+        " time, 25 ms a sample) has stretched it, debts that are paid by waiting longer not considered. `processor`:"
+        " time of the processors for its backends in the same window, which other load on the machine changes less.\n\n"
         + report.table(head, rows)
     )
     report.write(section, server.version(), goals, text)
