@@ -11,7 +11,9 @@ from pathlib import Path
 import psutil
 
 BUSY = 3.0  # the load that the measurements make themselves is below
-BUSY_NOTE = " **Other work ran on the machine**: times by the clock are longer than on a quiet one, and comparisons are noisier."
+BUSY_NOTE = (
+    " **Other work ran on the machine**: times by the clock are longer, and comparisons noisier, than on a quiet one."
+)
 DOCUMENT = Path(os.environ.get("BENCHMARKS", Path(__file__).parents[2] / "docs" / "benchmarks.md"))
 _SECTION = re.compile(r"^<!-- measured: (?P<name>[\w-]+) -->\n(?P<text>.*?)(?=^<!-- measured: |\Z)", re.M | re.S)
 
@@ -33,7 +35,8 @@ _HEAD = """\
 
 Made by `make bench` (about 25 minutes) and `make soak` (longer), which replace the sections they measure. All
 servers run on the machine that measures: two processors for PostgreSQL, the jobs' writer, the exporter and the
-scraper together. What stands here was seen in one run, goals that were missed included.
+scraper together. Each section is from a run of its own, at the time's state of the code; ratios are of one run.
+Goals that were missed are included.
 
 **Database time** is `total_exec_time` of pg_stat_statements over all statements of the exporter's own role, its
 `begin` and `set` included. **Of a sample**: for each 5 seconds, the default interval.
@@ -76,7 +79,8 @@ def _circumstances(server: str) -> str:
     memory = psutil.virtual_memory().total / 2**30
     today = datetime.datetime.now(datetime.UTC).date()
     load = os.getloadavg()[1]
+    note = BUSY_NOTE if load > BUSY else ""
     return (
         f"{today}: {psutil.cpu_count()} processors ({platform.machine()}), {memory:.0f} GiB, {server},"
-        f" Python {platform.python_version()}; load over the last 5 minutes {load:.1f}.{BUSY_NOTE if load > BUSY else ''}"
+        f" Python {platform.python_version()}; load over the last 5 minutes {load:.1f}.{note}"
     )

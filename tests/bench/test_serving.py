@@ -18,7 +18,7 @@ from chassis.clock import SystemClock
 from chassis.exposition import Board, Distribution, Format, Reading
 from exporter.catalogue import CATALOGUE
 from tests.bench import bed, report
-from tests.bench.bed import INTERVAL, Daemon
+from tests.bench.bed import INTERVAL, Daemon, Meter
 from tests.bench.churn import Churn
 from tests.bench.report import Goal
 from tests.support.servers import Postgres15, RedisServer
@@ -194,7 +194,10 @@ def test_fifty_queues_take_little(server: Postgres15, tmp_path: Path) -> None:
 def test_memory_stays_flat_over_many_samples(server: Postgres15, tmp_path: Path) -> None:
     with bed.filled(server, 10_000) as database, Churn(database.url, 200, queues=10):
         command = [sys.executable, "-m", "tests.bench.sampling", database.reader_url, str(MANY)]
+        meter = Meter(database)
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+        looks = sum(calls for calls, _ in meter.read().only("pg_stat_activity").statements.values())
+        assert looks >= MANY, looks
     seen = {int(count): memory for count, memory in json.loads(done.stdout).items()}
     after, last = seen[MANY // 10], seen[MANY]
     growth = last - after
