@@ -89,6 +89,22 @@ class Plan:
     next: _State
 
 
+def _disjoint(pending: tuple[Stretch, ...], more: list[Stretch]) -> tuple[Stretch, ...]:
+    """`pending`, then of `more` what is not in it: it will be read late enough for all of them."""
+    queue = list(pending)
+    for fresh in more:
+        left = [fresh]
+        for known in queue:
+            left = [
+                replace(part, low=low, high=high)
+                for part in left
+                for low, high in ((part.low, min(part.high, known.low)), (max(part.low, known.high), part.high))
+                if low < high
+            ]
+        queue += left
+    return tuple(queue)
+
+
 class Horizon:
     """Remembers between looks what the next one needs. Not thread-safe."""
 
@@ -106,8 +122,10 @@ class Horizon:
     def done(self, plan: Plan, xmin: int, unread: tuple[Stretch, ...] = ()) -> None:
         """The look has been read, but for `unread`; `xmin` is the oldest transaction open at its moment."""
         state = plan.next
-        reach = min([state.reach, *(stretch.low for stretch in unread if not stretch.mark)])
-        self._state = replace(state, pending=unread, reach=reach)
+        if unread and self._state is not None:
+            # What has not been met yet may be as old as all that was awaited when it was left.
+            state = replace(state, reach=min(state.reach, self._state.reach))
+        self._state = replace(state, pending=unread)
         # Of what is older all rows have been read.
         self._xmin = min(self._xmin, xmin) if unread and self._xmin is not None else xmin
 
@@ -139,7 +157,7 @@ class Horizon:
         stepped = stepped if moment.steady and abs(stepped) > STEP else 0.0
         known = self._recognise(moment, state, stepped)
         kept = {k: v for k, v in known.items() if moment.monotonic - v.since <= self._longest}
-        low, rereads = state.low, list(state.pending)
+        low, rereads = state.low, list[Stretch]()
         high_water, xid_floor, remembered = state.high_water, state.xid_floor, state.remembered
         over_age = frozenset(known) - frozenset(kept)
         if stepped < 0:
@@ -160,8 +178,9 @@ class Horizon:
         for key, gone in state.known.items():
             if gone.waited_for and key not in still_open:
                 rereads += self._left_behind(gone, max(low, high_water if behind else low))
+        queue = _disjoint(state.pending, rereads)
         reach = self._next_reach(moment, kept)
-        if not behind and min([reach, low, *(stretch.low for stretch in rereads)]) > high_water:
+        if not behind and min([reach, low, *(stretch.low for stretch in queue)]) > high_water:
             high_water, xid_floor, remembered = -math.inf, None, ()
         floor = min(state.floor, low) if stepped < 0 else state.floor
         next_state = _State(
@@ -179,7 +198,7 @@ class Horizon:
         # Of what lies ahead of a clock that went back only the last stretch before is remembered.
         since = max(min(state.reach, state.low, low), floor)
         eligible = Stretch(since, window.high), *(replace(s, low=max(s.low, since)) for s in remembered)
-        return Plan(window, tuple(rereads), eligible, xid_floor, False, stepped, given_up, next_state)
+        return Plan(window, queue, eligible, xid_floor, False, stepped, given_up, next_state)
 
     def _recognise(self, moment: Moment, state: _State | None, stepped: float) -> dict[str, _Known]:
         known: dict[str, _Known] = {}

@@ -208,7 +208,8 @@ class Watcher:
         self.transactions = Transactions()
         self.follower = _Follower(cast(Any, _Tables()), Namer(roster))
         self.follower.world = world
-        self.history: set[End] = set()
+        self.old_ends: set[End] = set()
+        self.history: set[End] = set()  # whose count is not awaited
         self.old_jobs: set[int] = set()
         self.either: set[int] = set()
         self.first = 0.0
@@ -249,7 +250,10 @@ class Watcher:
             self.first = self.world.now
             # Whether one is told that was written over, just before the start, by who began earlier: either is right.
             self.either = {r.job for r in rows if r.changed < max(r.created, r.ended or 0)}
-            self.history, self.old_jobs = ends, set(self.world.rows)
+            self.history, self.old_ends, self.old_jobs = set(ends), ends, set(self.world.rows)
+        if not self.sees_all:
+            # Who was open before the first look cannot be told.
+            self.history |= {(r.job, r.ended) for r in rows if r.ended and min(r.ended, r.changed) <= self.first}
         self.visible.update(ends - self.history)
         self.jobs |= self.world.rows.keys() - self.old_jobs
 
@@ -273,10 +277,12 @@ class Watcher:
             "missed": {
                 (job, ended): looks
                 for (job, ended), looks in self.visible.items()
-                if looks > 1 and not self.counted[job, ended] and (self.sees_all or (ended or 0) > self.first)
+                if looks > 1 and not self.counted[job, ended]
             },
             "counted twice": {end: n for end, n in self.counted.items() if n > 1},
-            "history": {end: n for end, n in self.counted.items() if end in self.history and end[0] not in self.either},
+            "history": {
+                end: n for end, n in self.counted.items() if end in self.old_ends and end[0] not in self.either
+            },
             "jobs counted twice": {job: n for job, n in self.enqueued.items() if n > 1},
             "old jobs counted": {job: n for job, n in self.enqueued.items() if job in self.old_jobs - self.either},
         }
