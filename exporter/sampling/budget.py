@@ -28,6 +28,7 @@ class _Account:
     interval: float
     cost: float = 0.0  # smoothed seconds a run
     incremental: bool = False
+    paid_at: float = 0.0  # when its last run alone will have been paid for
     current: float = 0.0  # the interval as last stretched
 
 
@@ -63,6 +64,7 @@ class Budget:
             account = self._accounts.get(name)
             if account:
                 account.incremental = incremental
+                account.paid_at = self._clock.monotonic() + seconds / self.ratio
                 account.cost += (NEWEST if account.cost else 1.0) * (seconds - account.cost)
 
     def interval(self, name: str) -> float:
@@ -85,15 +87,18 @@ class Budget:
             return max(account.interval, account.cost / share)
 
     def wait(self, name: str) -> float:
-        """Seconds until a sampler may start: for all but the most urgent until all debt is paid.
+        """Seconds until a sampler may start: until all debt is paid.
 
-        Nobody waits for the first run: what is watched is to be seen at once.
+        The most urgent do not wait where their work is incremental, since it would only be more later. Nobody
+        waits for the first run: what is watched is to be seen at once.
         """
         with self._lock:
             account = self._accounts.get(name)
-            if account is None or account.urgency == 0 or not account.cost:
+            if account is None or not account.cost or (account.urgency == 0 and account.incremental):
                 return 0.0
-            return max(0.0, self._paid_at - self._clock.monotonic())
+            # What is urgent is not held up by what others have spent.
+            paid_at = min(self._paid_at, account.paid_at) if account.urgency == 0 else self._paid_at
+            return max(0.0, paid_at - self._clock.monotonic())
 
     def _demand(self, urgency: int) -> float:
         """Seconds a second that samplers of one urgency would take at their configured intervals.

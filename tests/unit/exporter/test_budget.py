@@ -88,7 +88,7 @@ def test_an_hour_of_increments_costs_no_more_than_it_may(
 def test_the_most_urgent_keeps_its_interval_while_that_is_affordable(
     others: list[tuple[int, float, float]], seed: int
 ) -> None:
-    changes = Worker("changes", 0, 5.0, 5.0 * RATIO * URGENT / 1.5)
+    changes = Worker("changes", 0, 5.0, 5.0 * RATIO * URGENT / 1.5, rate=1e-9)
     live([changes, *(Worker(f"w{i}", *one) for i, one in enumerate(others))], 600.0, seed)
     assert set(changes.intervals) == {5.0}
     assert changes.starts == [5.0 * i for i in range(120)]
@@ -153,10 +153,15 @@ def test_increments_are_never_put_off_past_freshness(interval: float, longest: f
 
 
 def test_debt_is_paid_at_the_rate_of_the_budget() -> None:
-    account = Account(changes=(0, 5.0, 0.1), counts=(2, 5.0, 0.2))
+    account = Account(changes=(0, 5.0, 0.1), counts=(2, 5.0, 0.1))
     account.budget.join("drift", 5, 60.0)
-    assert account.budget.wait("counts") == pytest.approx(0.3 / RATIO)
+    assert account.budget.wait("changes") == pytest.approx(0.1 / RATIO)  # it reads a whole table, and pays for that
+    account.clock.advance(0.1 / RATIO)
+    assert account.budget.wait("changes") == 0  # for that alone
+    assert account.budget.wait("counts") == pytest.approx(0.1 / RATIO)
+    account.budget.spent("changes", 0.2, incremental=True)
     assert account.budget.wait("changes") == 0
+    assert account.budget.wait("counts") == pytest.approx(0.3 / RATIO)
     assert account.budget.wait("drift") == 0  # it has not run yet
     account.clock.advance(50.0)
     assert account.budget.wait("counts") == pytest.approx(0.3 / RATIO - 50)
