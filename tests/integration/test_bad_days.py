@@ -5,7 +5,7 @@ One daemon lives through all of a module's bad days, with a second source on ser
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ from tests.support.wait import eventually
 OF_POSTGRES = ("changes", "counts", "failed", "drift")
 FAST: dict[str, Any] = {"failed": {"interval": "1s"}, "drift": {"interval": "1s"}}
 WAITING = 3
+PLACES = 8  # connections that others may have beside an administrator
 
 
 @dataclass
@@ -49,7 +50,7 @@ class World:
                 assert samples.series("postwatch_queue_depth_threshold", source=name, queue="email-sending")
             return samples
 
-        samples = eventually(is_well, within=30)
+        samples = eventually(is_well, within=30, every=0.2)
         eventually(lambda: connections(self.database) <= 2)
         assert connections(self.other) <= 2
         return samples
@@ -66,7 +67,7 @@ def fill(database: Database, client: "redis.Redis") -> None:
 def world(pg15: Postgres, redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     with ExitStack() as stack:
         server = stack.enter_context(
-            Postgres15(template=cached_template(Postgres15), settings={"max_connections": "12"})
+            Postgres15(template=cached_template(Postgres15), settings={"max_connections": str(PLACES + 4)})
         )
         own_redis = stack.enter_context(RedisServer(settings={"maxclients": "20"}))
         database, other = create_database(server), create_database(pg15)
@@ -117,16 +118,13 @@ def end_sessions(world: World) -> None:
 def no_connection_left(world: World) -> Iterator[None]:
     url = world.server.url(user=world.database.reader, password="right")
     with ExitStack() as stack, psycopg.connect(world.server.url(), autocommit=True) as admin:
+        taken: list[object] = []
 
         def all_taken() -> bool:
-            ended = admin.execute(
-                "select count(pg_terminate_backend(pid)) from pg_stat_activity where application_name = 'postwatch'"
-            ).fetchone()
-            try:
-                stack.enter_context(psycopg.connect(url))
-            except psycopg.OperationalError:
-                return ended == (0,)
-            return False
+            admin.execute("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'postwatch'")
+            with suppress(psycopg.OperationalError):
+                taken.append(stack.enter_context(psycopg.connect(url)))
+            return len(taken) == PLACES
 
         eventually(all_taken, every=0.01)
         yield
@@ -243,7 +241,7 @@ def test_bad_days_of_postgresql(world: World, mishap: Mishap, reason: str, sampl
             found = daemon.samples()
             return runs(found, "mail", reason) >= first + 3 and others_go_on(before, found)
 
-        eventually(goes_on_failing, within=20)
+        eventually(goes_on_failing, within=20, every=0.2)
         samples = daemon.samples()
         assert samples.up("workers") == 1
         assert samples.get("postwatch_queue_redis_length", source="mail", queue="email-sending") == WAITING
@@ -275,8 +273,9 @@ def others_go_on(before: Samples, now: Samples) -> bool:
 def told_once(daemon: Daemon, mark: int, reason: str) -> None:
     lines = daemon.log()[mark:]
     causes = [line for line in lines if line["event"] == "sampler_failed"]
-    # A test that ends sessions to begin with: that is a cause of its own.
-    failures = [line for line in causes if line["reason"] == reason or "terminating connection" not in line["error"]]
+    # A test that ends sessions to begin with: that may be a cause of its own.
+    ended = [line for line in causes if "terminating connection" in line["error"]]
+    failures = causes if reason == "refused" else [line for line in causes if line not in ended]
     assert [(line["source"], line["reason"]) for line in failures] == [("mail", reason)], json.dumps(failures, indent=1)
     recovered = [line["source"] for line in lines if line["event"] == "sampler_recovered"]
     assert recovered
@@ -381,7 +380,7 @@ def test_bad_days_of_redis(world: World, mishap: Mishap, reason: str) -> None:
             found = daemon.samples()
             return runs(found, "mail", reason) >= first + 3 and others_go_on(before, found)
 
-        eventually(goes_on_failing, within=20)
+        eventually(goes_on_failing, within=20, every=0.2)
         daemon.until("postwatch_queue_redis_length", None, source="mail", queue="email-sending", priority="normal")
         samples = daemon.until_up(1, "changes", "counts", "failed")
         assert samples.get("postwatch_queue_depth", source="mail", queue="email-sending") == WAITING

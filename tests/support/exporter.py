@@ -242,7 +242,7 @@ class Daemon:
             assert samples.get(metric, **labels) == expected
             return samples
 
-        return eventually(reached, within)
+        return eventually(reached, within, every=0.2)
 
     def until_up(self, expected: float, *samplers: str, source: str = "mail", within: float = 15.0) -> Samples:
         """Waits until these samplers of a source have that `postwatch_sampler_up`."""
@@ -252,7 +252,7 @@ class Daemon:
             assert {each: samples.up(each, source) for each in samplers} == dict.fromkeys(samplers, expected)
             return samples
 
-        return eventually(reached, within)
+        return eventually(reached, within, every=0.2)
 
     def signal(self, number: signal.Signals) -> None:
         """Sends it a signal."""
