@@ -28,7 +28,7 @@ from exporter.clients.failures import explain
 from exporter.clients.guard import Guard
 from exporter.clients.urls import postgres_problem
 from exporter.model import Reason, SampleFailed
-from exporter.sampling.sampler import Run
+from exporter.sampling.sampler import UNANSWERED, Run
 
 LANES = ("quick", "exact")
 LOCK_TIMEOUT = 0.5  # seconds; whoever migrates a table is not to find us in the queue behind them
@@ -152,8 +152,14 @@ class Session:
         began = self._clock.monotonic()
         try:
             cursor.execute(query, parameters)
-        finally:
-            self._run.spent(self._clock.monotonic() - began)
+        except psycopg.Error as error:
+            elapsed = self._clock.monotonic() - began
+            # Behind a lock, or before a server that fell silent, no time of the database's was used. To pay for
+            # it would keep us away for minutes after the trouble is over.
+            silent = self._guard.fired or self._connection.broken or isinstance(error, psycopg.errors.LockNotAvailable)
+            self._run.spent(min(elapsed, UNANSWERED) if silent else elapsed)
+            raise
+        self._run.spent(self._clock.monotonic() - began)
 
 
 class _Lane:
@@ -267,7 +273,7 @@ class Database:
             return connection
         finally:
             # A connection is work for the server too.
-            run.spent(min(self._clock.monotonic() - began, 0.05))
+            run.spent(min(self._clock.monotonic() - began, UNANSWERED))
 
     def close(self) -> None:
         """Close both connections; one in use at a silent server is given up."""

@@ -24,7 +24,7 @@ from chassis.clock import Clock
 from chassis.secrets import SecretUnavailable, SecretUrl
 from exporter.clients.urls import redis_problem
 from exporter.model import Reason, SampleFailed
-from exporter.sampling.sampler import Run
+from exporter.sampling.sampler import UNANSWERED, Run
 
 Client = Any  # redis.Redis and RedisCluster share the commands that we use, but no base class
 Command = tuple[Any, ...]
@@ -134,6 +134,7 @@ class Store:
     def _talking(self, run: Run) -> Iterator[Client]:
         began = self._clock.monotonic()
         client: Client | None = None
+        failed = True
         try:
             with self._lock:
                 if self._client is None:
@@ -143,7 +144,7 @@ class Store:
                     self._client = connect(url, self._timeout)
                 client = self._client
             yield client
-            self.ailing = False
+            self.ailing = failed = False
         except SecretUnavailable as error:
             raise SampleFailed(Reason.AUTH, str(error)) from error
         except (exceptions.RedisError, OSError, ValueError, TypeError) as error:
@@ -151,7 +152,9 @@ class Store:
             self.ailing = True
             raise _explain(error, self.safe_url) from error
         finally:
-            run.spent(self._clock.monotonic() - began, identity(self._url))
+            elapsed = self._clock.monotonic() - began
+            # Waiting for an answer that never came was no work of theirs: paying for it would only delay recovery.
+            run.spent(min(elapsed, UNANSWERED) if failed else elapsed, identity(self._url))
 
     def _give_up(self, client: Client | None) -> None:
         """The next use opens new connections, with the secret as it is then; those in use now are left alone."""

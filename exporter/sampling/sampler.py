@@ -12,6 +12,9 @@ from chassis.exposition import Reading
 # Who is stretched last when a budget is short: the order of `Sampler.urgency`.
 URGENCY = {"changes": 0, "workers": 1, "counts": 2, "postgres": 3, "redis": 3, "failed": 4, "drift": 5}
 
+# Seconds charged at the most for a wait that ended without an answer: nothing tells that the source worked.
+UNANSWERED = 0.05
+
 
 @dataclass
 class Run:

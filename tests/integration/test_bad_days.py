@@ -135,7 +135,14 @@ def no_connection_left_for_the_role(world: World) -> Iterator[None]:
     reader = world.database.reader
     with psycopg.connect(world.server.url(), autocommit=True) as admin:
         admin.execute(f"alter role {reader} connection limit 0".encode())
-        end_sessions(world)
+
+        def shut_out() -> bool:
+            # A session that was just being opened read the old limit, and is not yet listed.
+            end_sessions(world)
+            samples = world.daemon.samples()
+            return not any(samples.up(each) for each in OF_POSTGRES)
+
+        eventually(shut_out, within=30, every=0.2)
         try:
             yield
         finally:

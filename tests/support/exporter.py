@@ -239,7 +239,8 @@ class Daemon:
 
         def reached() -> Samples:
             samples = self.samples()
-            assert samples.get(metric, **labels) == expected
+            found = samples.get(metric, **labels)
+            assert found == expected, f"{metric} is {found}"
             return samples
 
         return eventually(reached, within, every=0.2)
@@ -249,7 +250,8 @@ class Daemon:
 
         def reached() -> Samples:
             samples = self.samples()
-            assert {each: samples.up(each, source) for each in samplers} == dict.fromkeys(samplers, expected)
+            found = {each: samples.up(each, source) for each in samplers}
+            assert found == dict.fromkeys(samplers, expected), f"up: {found}"
             return samples
 
         return eventually(reached, within, every=0.2)
