@@ -12,6 +12,7 @@ import struct
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, LiteralString
 
 import psycopg
@@ -64,11 +65,14 @@ def from_ticks(ticks: int | None) -> float | None:
 class Session:
     """A connection in use: what it runs is timed and charged to the run. `begin` opens its one transaction."""
 
-    def __init__(self, connection: psycopg.Connection[Any], run: Run, clock: Clock, guard: Guard) -> None:
+    def __init__(
+        self, connection: psycopg.Connection[Any], run: Run, clock: Clock, guard: Guard, silence: Silence
+    ) -> None:
         self._connection = connection
         self._run = run
         self._clock = clock
         self._guard = guard
+        self._silence = silence
 
     def begin(self, avoid: Sequence[str] = ()) -> None:
         """From now on one REPEATABLE READ, READ ONLY snapshot, taken by the next query.
@@ -150,16 +154,33 @@ class Session:
 
     def _timed(self, cursor: psycopg.Cursor[Any], query: Query, parameters: Parameters) -> None:
         began = self._clock.monotonic()
+        error: psycopg.Error | None = None
         try:
             cursor.execute(query, parameters)
-        except psycopg.Error as error:
-            elapsed = self._clock.monotonic() - began
-            # Behind a lock, or before a server that fell silent, no time of the database's was used. To pay for
-            # it would keep us away for minutes after the trouble is over.
-            silent = self._guard.fired or self._connection.broken or isinstance(error, psycopg.errors.LockNotAvailable)
-            self._run.spent(min(elapsed, UNANSWERED) if silent else elapsed)
+        except psycopg.Error as raised:
+            error = raised
             raise
-        self._run.spent(self._clock.monotonic() - began)
+        finally:
+            self._charge(began, error)
+
+    def _charge(self, began: float, error: psycopg.Error | None) -> None:
+        """Behind a lock, or while the server was silent, no time of the database's was used.
+
+        To pay for it would keep us away for minutes after the trouble is over. That a server was silent we know
+        if a wait for it was given up, or a connection was not had, here or beside us.
+        """
+        now = self._clock.monotonic()
+        if self._guard.fired or self._connection.broken:
+            self._silence.noted_at = now
+        waited = isinstance(error, psycopg.errors.LockNotAvailable) or self._silence.noted_at >= began
+        self._run.spent(min(now - began, UNANSWERED) if waited else now - began)
+
+
+@dataclass
+class Silence:
+    """When a database was last found to answer nothing."""
+
+    noted_at: float = -math.inf  # monotonic
 
 
 class _Lane:
@@ -185,6 +206,7 @@ class Database:
         self._clock = clock
         self._connect_timeout = connect_timeout
         self._lanes = {name: _Lane() for name in LANES}
+        self._silence = Silence()
 
     def is_at(self, url: SecretUrl) -> bool:
         """Whether it was made for this address and these credentials."""
@@ -212,7 +234,7 @@ class Database:
             )
         try:
             with self._guarded(place, run) as (connection, guard):
-                session = Session(connection, run, self._clock, guard)
+                session = Session(connection, run, self._clock, guard, self._silence)
                 yield session
                 session.finish()
         finally:
@@ -271,6 +293,9 @@ class Database:
             )
             connection.adapters.register_loader("timestamptz", EpochLoader)
             return connection
+        except psycopg.Error:
+            self._silence.noted_at = self._clock.monotonic()
+            raise
         finally:
             # A connection is work for the server too.
             run.spent(min(self._clock.monotonic() - began, UNANSWERED))

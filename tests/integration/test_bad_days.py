@@ -82,7 +82,7 @@ def world(pg15: Postgres, redis_server: RedisServer, tmp_path_factory: pytest.Te
         given = config(
             source(server.url(database.name, database.reader, "right"), own_redis.url, **FAST),
             source(other.reader_url, redis_server.url, name="other", **FAST),
-            timeout="1s",
+            timeout="2s",
         )
         daemon = stack.enter_context(Daemon(tmp_path_factory.mktemp("daemon"), given))
         yield World(server, database, own_redis, daemon, other)

@@ -1,5 +1,8 @@
 """What a source did not answer is not paid for: its budget would keep us away long after the trouble is over."""
 
+import threading
+import time
+
 import pytest
 
 from chassis.clock import SystemClock
@@ -21,7 +24,7 @@ def test_a_frozen_database(own_pg15: Postgres) -> None:
     first = Run(SystemClock(), LIMIT)
     with client.session(first) as session:
         session.rows("select 1")
-    assert 0 < first.source_seconds
+    assert first.source_seconds > 0
     own_pg15.freeze()
     run = Run(SystemClock(), LIMIT)
     try:
@@ -33,6 +36,35 @@ def test_a_frozen_database(own_pg15: Postgres) -> None:
     assert failed.value.reason is Reason.TIMEOUT
     assert run.left < LIMIT / 5, "it did wait"
     assert 0 < run.source_seconds <= UNANSWERED
+
+
+def test_a_database_that_was_frozen_for_a_while(own_pg15: Postgres) -> None:
+    client = Client(SecretUrl(own_pg15.url()), SystemClock())
+    patient, hasty = Run(SystemClock(), 30.0), Run(SystemClock(), LIMIT)
+    asked = threading.Event()
+
+    def ask() -> None:
+        with client.session(patient, "exact") as session:
+            session.rows("select 1")
+            asked.set()
+            session.rows("select pg_sleep(0.5)")
+
+    thread = threading.Thread(target=ask)
+    with client.session(hasty) as session:
+        session.rows("select 1")
+    thread.start()
+    assert asked.wait(10)
+    own_pg15.freeze()
+    began = time.monotonic()
+    try:
+        with pytest.raises(SampleFailed), client.session(hasty) as session:
+            session.rows("select 1")
+    finally:
+        own_pg15.thaw()
+    thread.join(10)
+    client.close()
+    assert time.monotonic() - began > LIMIT / 2
+    assert 0 < patient.source_seconds < 2 * UNANSWERED + 0.1
 
 
 @pytest.mark.parametrize("database", ["penguinmails@15"], indirect=True)
@@ -53,7 +85,7 @@ def test_a_locked_table(database: Database) -> None:
 @pytest.mark.parametrize("database", ["penguinmails@15"], indirect=True)
 def test_work_that_was_cut_short_is_paid_for(database: Database) -> None:
     client = Client(SecretUrl(database.reader_url), SystemClock())
-    run = Run(SystemClock(), LIMIT)
+    run = Run(SystemClock(), 4 * LIMIT)
     with pytest.raises(SampleFailed) as failed, client.session(run) as session:
         session.begin()
         session.rows("select count(*) from generate_series(1, 1000000000)")
