@@ -1,0 +1,5 @@
+"""The host."""
+
+from exporter.catalogue.metric import Metric
+
+HOST: tuple[Metric, ...] = ()

@@ -1,0 +1,5 @@
+"""Reputation of IP addresses."""
+
+from exporter.catalogue.metric import Metric
+
+REPUTATION: tuple[Metric, ...] = ()

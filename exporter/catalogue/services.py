@@ -1,0 +1,5 @@
+"""Services, as probed."""
+
+from exporter.catalogue.metric import Metric
+
+SERVICES: tuple[Metric, ...] = ()

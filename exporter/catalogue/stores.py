@@ -1,0 +1,5 @@
+"""Health of PostgreSQL and Redis themselves."""
+
+from exporter.catalogue.metric import Metric
+
+STORES: tuple[Metric, ...] = ()
