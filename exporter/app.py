@@ -5,7 +5,8 @@ from __future__ import annotations
 import platform
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from fnmatch import fnmatchcase
 from importlib.metadata import version
 from pathlib import Path
 
@@ -22,12 +23,14 @@ from chassis.web import Ready, Server, build_app
 from exporter.catalogue import CATALOGUE
 from exporter.clients import postgres
 from exporter.clients import redis as redis_client
+from exporter.parts import Part, PartContext
 from exporter.queues import KINDS
 from exporter.queues.base import QueueSource, SourceContext
 from exporter.queues.options import QueueOptions
 from exporter.sampling.budget import Budget
 from exporter.sampling.sampler import Sampler
 from exporter.sampling.scheduler import Sampling
+from exporter.sections import SECTIONS
 from exporter.settings import ExporterSettings
 from exporter.web import health, landing
 from exporter.web.health import Picture
@@ -54,7 +57,8 @@ class Watch:
         self.board = board
         self.settings = settings
         self.sources: tuple[QueueSource, ...] = tuple(self._source(o) for o in settings.queue_options())
-        samplers: list[Sampler] = [sampler for source in self.sources for sampler in source.samplers()]
+        self.parts: tuple[Part, ...] = tuple(self._parts(before))
+        samplers: list[Sampler] = [s for each in (*self.sources, *self.parts) for s in each.samplers()]
         budgets = {account: Budget(ratio, clock) for account, ratio in self._ratios.items()}
         self.sampling: Sampling = Sampling(
             samplers, budgets, board, clock, before.sampling.outcomes if before else None
@@ -65,17 +69,10 @@ class Watch:
         kind = next(module for module in KINDS if isinstance(options, module.Options))
         ratio = defaults.budget if options.budget is None else options.budget
         timeout = options.timeout or defaults.timeout
-        account = postgres.identity(options.postgres)
-        database = self._databases.setdefault(
-            options.postgres, postgres.Database(options.postgres, self._clock, timeout)
-        )
-        self._ratios[account] = min(ratio, self._ratios.get(account, ratio))
+        database, account = self._database(options.postgres, ratio, timeout)
         store, store_account = None, ""
         if url := getattr(options, "redis", None):
-            store_account = redis_client.identity(url)
-            store = self._open[1].get(url) or redis_client.Store(url, self._clock, timeout)
-            store = self._stores.setdefault(url, store)
-            self._ratios[store_account] = min(ratio, self._ratios.get(store_account, ratio))
+            store, store_account = self._store(url, ratio, timeout)
         context = SourceContext(
             name=options.name,
             interval=options.interval or defaults.interval,
@@ -95,10 +92,77 @@ class Watch:
             source.continue_from(self._before[options.name])
         return source
 
+    def _database(self, url: SecretUrl, ratio: float, timeout: float) -> tuple[postgres.Database, str]:
+        account = postgres.identity(url)
+        self._ratios[account] = min(ratio, self._ratios.get(account, ratio))
+        return self._databases.setdefault(url, postgres.Database(url, self._clock, timeout)), account
+
+    def _store(self, url: SecretUrl, ratio: float, timeout: float) -> tuple[redis_client.Store, str]:
+        account = redis_client.identity(url)
+        self._ratios[account] = min(ratio, self._ratios.get(account, ratio))
+        store = self._open[1].get(url) or redis_client.Store(url, self._clock, timeout)
+        return self._stores.setdefault(url, store), account
+
+    def _parts(self, before: Watch | None) -> Iterator[Part]:
+        defaults = self.settings.defaults
+        context = PartContext(
+            clock=self._clock,
+            board=self.board,
+            interval=defaults.interval,
+            timeout=defaults.timeout,
+            stale_after=defaults.stale_after,
+            budget=defaults.budget,
+            labels=defaults.labels,
+            database=lambda url, ratio: self._database(url, ratio or defaults.budget, defaults.timeout),
+            store=lambda url, ratio: self._store(url, ratio or defaults.budget, defaults.timeout),
+            depth=self.depth,
+        )
+        known = {part.name: part for part in before.parts} if before else {}
+        for section in SECTIONS:
+            for part in section.build(self.settings, context):
+                if part.name in known:
+                    part.continue_from(known[part.name])
+                yield part
+
+    def depth(self, name: str, patterns: Sequence[str]) -> int | None:
+        """Jobs waiting in queues of a source whose full names match; None while that is not known."""
+        waiting = [
+            row.waiting
+            for source in self.sources
+            if source.context.name == name
+            for row in source.queues()
+            if any(fnmatchcase(row.key.full_name, pattern) for pattern in patterns)
+        ]
+        known = [count for count in waiting if count is not None]
+        return sum(known) if known else None
+
+    def start(self) -> None:
+        """Sample from now on; returns at once."""
+        self.publish_settings()
+        self.sampling.start()
+        for part in self.parts:
+            part.start()
+
+    def pause(self, timeout: float) -> None:
+        """Stop sampling within about `timeout` seconds; the connections stay."""
+        self.sampling.stop(timeout)
+        for part in self.parts:
+            part.stop(timeout)
+
     def publish_settings(self) -> None:
-        """Targets and thresholds, for the queues that exist now."""
+        """Targets and thresholds, for what exists now."""
         for source in self.sources:
             self.board.publish(f"source {source.context.name}: settings", source.settings())
+        for part in self.parts:
+            self.board.publish(f"{part.name}: settings", part.settings())
+
+    def withdraw_but(self, after: Watch) -> None:
+        """Serve no more what only this one watched."""
+        going_on = {source.context.name for source in after.sources}
+        for name in {source.context.name for source in self.sources} - going_on:
+            self.board.withdraw(f"source {name}: ")
+        for name in {part.name for part in self.parts} - {part.name for part in after.parts}:
+            self.board.withdraw(f"{name}: ")
 
     def close(self, but: Watch | None = None) -> None:
         """Close the connections, except those that `but` goes on with."""
@@ -112,7 +176,7 @@ class Watch:
 
     def stop(self, timeout: float) -> None:
         """Stop sampling and close all connections."""
-        self.sampling.stop(timeout)
+        self.pause(timeout)
         self.close()
 
 
@@ -148,11 +212,10 @@ class App:
         sys.setswitchinterval(0.0005)
         self._publish_itself()
         self._server.start()
-        self._watch.publish_settings()
-        self._watch.sampling.start()
+        self._watch.start()
         self._housekeeper.start()
         log.info("started", version=VERSION, url=self._server.url, sources=len(self._watch.sources))
-        if not self._watch.sources:
+        if not self._watch.sources and not self._watch.parts:
             log.warning("nothing_to_watch", advice="name your queues under `queues` in the configuration")
 
     def reload(self) -> None:
@@ -165,15 +228,13 @@ class App:
         if settings == self._settings:
             return
         old = self._watch
-        old.sampling.stop(RELOAD_WAIT)
+        old.pause(RELOAD_WAIT)
         watch = Watch(settings, self._board, self._clock, before=old)
-        for name in {source.context.name for source in old.sources} - {s.context.name for s in watch.sources}:
-            self._board.withdraw(f"source {name}: ")
+        old.withdraw_but(watch)
         old.close(but=watch)
         self._watch, self._settings = watch, settings
         self._server.replace(self._web(settings))
-        watch.publish_settings()
-        watch.sampling.start()
+        watch.start()
         log.info("reloaded", sources=len(watch.sources))
 
     def stop(self, timeout: float) -> None:
@@ -193,7 +254,7 @@ class App:
 
     def _picture(self) -> Picture:
         watch = self._watch
-        return Picture(watch.sources, watch.sampling.outcomes, VERSION, self._started, self._clock)
+        return Picture(watch.sources, watch.parts, watch.sampling.outcomes, VERSION, self._started, self._clock)
 
     def _ready(self) -> Ready:
         outcomes = self._watch.sampling.outcomes.values()

@@ -12,9 +12,10 @@ from chassis.address import Address
 from chassis.log import LogSettings
 from chassis.settings import Settings
 from chassis.web import WebSettings
-from exporter import queues
+from exporter import host, queues, reputation, services, stores
 from exporter.labels import Labels
-from exporter.queues.options import Buckets, Budget, Interval, QueueOptions, Timeout
+from exporter.options import Budget, Interval, Timeout
+from exporter.queues.options import Buckets, QueueOptions
 
 DEFAULT_BUCKETS = (
     0.1,
@@ -57,8 +58,8 @@ _KINDS: Any = reduce(or_, (kind.Options for kind in queues.KINDS))
 AnyQueue = Annotated[_KINDS, Field(discriminator="kind")] if len(queues.KINDS) > 1 else _KINDS
 
 
-class ExporterSettings(Settings):
-    """Everything the exporter understands."""
+class Core(Settings):
+    """The daemon itself, and its queues."""
 
     web: ExporterWeb = Field(default_factory=ExporterWeb, description="Where and to whom it answers.")
     log: LogSettings = Field(default_factory=LogSettings, description="What it logs, and how.")
@@ -78,3 +79,7 @@ class ExporterSettings(Settings):
     def queue_options(self) -> tuple[QueueOptions, ...]:
         """The configured sources, by what all kinds share."""
         return self.queues
+
+
+class ExporterSettings(host.Section, reputation.Section, services.Section, stores.Section, Core):
+    """Everything the exporter understands; sections are documented from the last base to the first."""

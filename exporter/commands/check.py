@@ -40,9 +40,11 @@ def _connect(settings: ExporterSettings, out: Console) -> int:
     clock = SystemClock()
     watch = Watch(settings, Board([metric.family for metric in CATALOGUE], clock), clock)
     unusable = 0
-    for source in watch.sources:
-        out.print(f"\n[bold]{source.context.name}[/] ({source.kind})")
-        remarks = source.check(Run(clock, LOOK_LIMIT))
+    looks = [(f"[bold]{source.context.name}[/] ({source.kind})", source.check) for source in watch.sources]
+    looks += [(f"[bold]{part.name}[/]", part.check) for part in watch.parts]
+    for title, look in looks:
+        out.print(f"\n{title}")
+        remarks = look(Run(clock, LOOK_LIMIT))
         for remark in remarks:
             lead, style = ("fails", "red") if remark.fatal else ("note ", "yellow")
             tell(out, lead, remark.text, style=style, indent=2)
@@ -54,7 +56,7 @@ def _connect(settings: ExporterSettings, out: Console) -> int:
             tell(out, "ok   ", verdict, style="green", indent=2)
     watch.stop(1.0)
     if unusable:
-        out.print(f"\n[red]{unusable} of {len(watch.sources)} sources cannot be sampled as they are[/]")
+        out.print(f"\n[red]{unusable} of {len(looks)} sources cannot be sampled as they are[/]")
     return 1 if unusable else 0
 
 

@@ -17,6 +17,7 @@ from chassis.settings import load, secrets_in
 from exporter.app import Watch
 from exporter.catalogue import CATALOGUE
 from exporter.commands.terminal import console, tell, tell_exactly
+from exporter.parts import Level, Part
 from exporter.queues.base import QueueRow, QueueSource
 from exporter.sampling.outcome import Outcome
 from exporter.settings import ExporterSettings
@@ -25,36 +26,41 @@ FAILED, UNKNOWN_SOURCE = 1, 2
 # The order of first runs: Redis is asked for the queues that were counted, and stuck jobs need the heartbeats.
 ORDER = ("counts", "workers", "changes")
 BROAD, NARROW = ("scheduled", "failed", "in Redis"), ("sched.", "failed", "Redis")
+STYLES = {Level.GOOD: "green", Level.UNKNOWN: "magenta", Level.WARNING: "yellow", Level.BAD: "bold red"}
 WIDE = 100  # columns from which headings are written out
 
 
 def sample(path: Path, source: str | None, form: str) -> int:
     """Print a table, or an exposition if `form` is `prometheus`; answers 1 if a sampler failed."""
     settings = load(path, ExporterSettings, os.environ)
-    if not settings.queue_options():
-        sys.stderr.write("postwatch-exporter: nothing to sample: name your sources under `queues`\n")
     redactor = log.configure("error", "console", sys.stderr)
     redactor.learn(secret for _, secret in secrets_in(settings))
     clock = SystemClock()
     board = Board([metric.family for metric in CATALOGUE], clock)
     watch = Watch(settings, board, clock)
+    if not watch.sources and not watch.parts:
+        sys.stderr.write("postwatch-exporter: nothing to sample: name your sources under `queues`\n")
     chosen = [s for s in watch.sources if source in (None, s.context.name)]
-    if source is not None and not chosen:
-        known = ", ".join(s.context.name for s in watch.sources) or "none"
+    parts = [part for part in watch.parts if source in (None, part.name)]
+    if source is not None and not chosen and not parts:
+        known = ", ".join([*(s.context.name for s in watch.sources), *(p.name for p in watch.parts)]) or "none"
         sys.stderr.write(f"postwatch-exporter: no source is named {source!r}; configured: {known}\n")
         return UNKNOWN_SOURCE
-    names = {s.context.name for s in chosen}
+    names = {f"{sampler.kind}/{sampler.source}" for each in (*chosen, *parts) for sampler in each.samplers()}
     outcomes = [
         watch.sampling.run_once(name)
         for name, outcome in sorted(watch.sampling.outcomes.items(), key=lambda item: _position(item[1].kind))
-        if outcome.source in names
+        if name in names
     ]
     for each in chosen:
         board.publish(f"source {each.context.name}: settings", each.settings())
+    for part in parts:
+        board.publish(f"{part.name}: settings", part.settings())
     if form == "prometheus":
         sys.stdout.write(board.body(Format.TEXT).decode())
     else:
         _show(chosen, {outcome.source for outcome in outcomes if not outcome.up})
+        _show_parts(parts, after=bool(chosen))
     failed = _complain(outcomes, path)
     watch.stop(1.0)
     return FAILED if failed else 0
@@ -80,6 +86,22 @@ def _show(sources: list[QueueSource], failed: set[str]) -> None:
         if source.health.workers:
             states = ", ".join(f"{count} {state}" for state, count in source.health.workers.items() if count)
             out.print(f"workers: {states or 'none'}")
+
+
+def _show_parts(parts: list[Part], *, after: bool) -> None:
+    out = console()
+    for position, part in enumerate(parts):
+        found = part.table()
+        table = Table(box=None, pad_edge=False, padding=(0, 2 - (out.width < WIDE), 0, 0), header_style="bold")
+        for column in found.columns:
+            numeric = column.startswith("#")
+            table.add_column(column.removeprefix("#"), justify="right" if numeric else "left", overflow="fold")
+        table.add_column("state", no_wrap=True)
+        for line in found.lines:
+            table.add_row(*map(Text, line.cells), Text(line.word, STYLES[line.level]))
+        out.print("\n" * (after or position > 0), end="")
+        out.print(f"[bold]{found.title}[/]")
+        out.print(table)
 
 
 def _table(source: QueueSource, rows: list[QueueRow], *, narrow: bool) -> Table:

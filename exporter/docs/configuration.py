@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from chassis.settings import Setting, describe
-from exporter import queues
 from exporter.docs.page import code, fill, table
+from exporter.queues import KINDS
+from exporter.sections import SECTIONS
 from exporter.settings import ExporterSettings
 
 
@@ -14,7 +15,7 @@ def configuration() -> str:
     return fill(
         "configuration.md",
         {
-            "kinds": "\n\n".join(kind.guide().configuration for kind in queues.KINDS if hasattr(kind, "guide")),
+            "kinds": "\n\n".join(each.guide().configuration for each in (*KINDS, *SECTIONS) if hasattr(each, "guide")),
             "reference": _reference(settings),
         },
     )

@@ -5,10 +5,11 @@ from __future__ import annotations
 from itertools import groupby
 
 from chassis.exposition import Kind
-from exporter import queues
 from exporter.catalogue import CATALOGUE, LABELS, Metric
 from exporter.docs.page import code, fill, table
 from exporter.model import Reason
+from exporter.queues import KINDS
+from exporter.sections import SECTIONS
 
 REASONS: dict[Reason, str] = {
     Reason.REFUSED: "nobody listens, the connection was lost, or the server starts up or shuts down",
@@ -32,7 +33,7 @@ def metrics() -> str:
         "metrics.md",
         {
             "contents": _contents(),
-            "kinds": "\n\n".join(kind.guide().metrics for kind in queues.KINDS if hasattr(kind, "guide")),
+            "kinds": "\n\n".join(each.guide().metrics for each in (*KINDS, *SECTIONS) if hasattr(each, "guide")),
             "reasons": table(("`reason`", "meaning"), ((code(reason), text) for reason, text in REASONS.items())),
             "labels": table(("label", "meaning"), ((code(label), meaning) for label, meaning in LABELS.items())),
             "metrics": _groups(),

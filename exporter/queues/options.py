@@ -9,14 +9,11 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, field_validator
 
 from chassis.settings import Settings
-from chassis.units import Duration, Ratio, duration, ratio
+from chassis.units import Duration, Ratio
 from exporter.clients.urls import PostgresUrl
 from exporter.labels import Labels
 from exporter.model import QueueKey, Target, Thresholds
-
-Interval = Annotated[float, duration(min=1)]
-Budget = Annotated[float, ratio(min=0.0001, max=1)]
-Timeout = Annotated[float, duration(min=0.05, max=600)]
+from exporter.options import Budget, Interval, Name, Timeout
 
 
 def _rising(bounds: tuple[float, ...]) -> tuple[float, ...]:
@@ -67,9 +64,7 @@ class FailedOptions(Settings):
 class QueueOptions(Settings):
     """Options of any queue source."""
 
-    name: str = Field(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$", description="Label `source`: letters, digits, `_`, `.`, `-`."
-    )
+    name: Name = Field(description="Label `source`: letters, digits, `_`, `.`, `-`.")
     postgres: PostgresUrl = Field(description="URL of the database, e.g. postgresql://postwatch@db:5432/mail.")
     interval: Interval | None = Field(None, description="Time between quick looks; `defaults.interval` if not given.")
     timeout: Timeout | None = Field(None, description="Time limit of one look; `defaults.timeout` if not given.")

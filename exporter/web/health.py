@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from chassis.clock import Clock
+from exporter.parts import Part
 from exporter.queues.base import QueueSource, SourceHealth
 from exporter.sampling.outcome import Outcome
 
@@ -24,6 +25,7 @@ class Picture:
     """All that health is judged by."""
 
     sources: tuple[QueueSource, ...]
+    parts: tuple[Part, ...]
     outcomes: dict[str, Outcome]
     version: str
     started: float  # monotonic

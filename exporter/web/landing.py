@@ -12,12 +12,14 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from chassis.units import format_duration
+from exporter.parts import Level, Line, Table
 from exporter.queues.base import QueueRow, QueueSource
 from exporter.sampling.outcome import Outcome
 from exporter.web.health import Picture
 
 RENEWED = 15  # seconds after which a browser asks for the page again
 STYLE = files(__package__).joinpath("landing.css").read_text(encoding="utf-8")
+LEVELS = {Level.GOOD: "good", Level.UNKNOWN: "warn", Level.WARNING: "warn", Level.BAD: "bad"}
 FIGURES = ("waiting", "oldest", "active", "scheduled", "failed", "in Redis")
 
 
@@ -36,9 +38,10 @@ def page(picture: Picture) -> str:
         '<p><a href="/metrics">metrics</a> · <a href="/health">health</a> · <a href="/readyz">ready</a></p>',
         _failures(outcomes),
     ]
-    if not picture.sources:
+    if not picture.sources and not picture.parts:
         parts.append("<p>Nothing is watched: name your sources under <code>queues</code> in the configuration.</p>")
     parts += [_source(source) for source in picture.sources]
+    parts += [_part(part.table()) for part in picture.parts]
     parts.append(
         '<h2>Samplers</h2><table><thead><tr><th>sampler<th>state<th class="n">last run<th class="n">took'
         '<th class="n">interval<th class="n">next</tr></thead><tbody>'
@@ -83,6 +86,26 @@ def _source(source: QueueSource) -> str:
         f"<p>{escape(source.context.database.safe_url)}{workers}</p>"
         f"{table if rows else '<p>No queues are known yet.</p>'}"
     )
+
+
+def _part(table: Table) -> str:
+    headings = "".join(f"<th{_side(column)}>{escape(column.removeprefix('#'))}" for column in table.columns)
+    rows = "".join(_line(table.columns, line) for line in table.lines)
+    return (
+        f"<h2>{escape(table.title)}</h2><table><thead><tr>{headings}<th>state</tr></thead><tbody>{rows}</tbody></table>"
+    )
+
+
+def _line(columns: tuple[str, ...], line: Line) -> str:
+    cells = "".join(
+        f'<td{_side(column)} data-of="{escape(column.removeprefix("#"))}">{escape(cell)}'
+        for column, cell in zip(columns, line.cells, strict=True)
+    )
+    return f'<tr>{cells}<td class="state {LEVELS[line.level]}">{escape(line.word)}</tr>'
+
+
+def _side(column: str) -> str:
+    return ' class="n"' if column.startswith("#") else ' class="name"'
 
 
 def _queue(source: QueueSource, row: QueueRow, now: float) -> str:

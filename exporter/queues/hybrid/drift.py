@@ -15,10 +15,10 @@ from chassis.settings import Settings
 from exporter.clients.postgres import Session
 from exporter.clients.redis import Store
 from exporter.model import OTHER_QUEUE, PRIORITIES, QueueKey
+from exporter.options import Interval
 from exporter.queues.hybrid.lists import data_key, element_id
 from exporter.queues.hybrid.source import EXACT_PLAN, Watched
 from exporter.queues.hybrid.tables import INTEGERS, Tables
-from exporter.queues.options import Interval
 from exporter.sampling.sampler import Run
 
 KINDS = ("missing_in_redis", "missing_in_postgres", "expired")

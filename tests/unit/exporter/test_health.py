@@ -28,7 +28,7 @@ def picture(clock: ManualClock, *sources: Any, up: bool | None = True) -> Pictur
     for one in sources:
         for kind in ("changes", "counts", "workers"):
             outcomes[f"{kind}/{one.context.name}"] = Outcome(kind, one.context.name, {}, 5.0, up=up)
-    return Picture(sources, outcomes, "1", 0.0, clock)
+    return Picture(sources, (), outcomes, "1", 0.0, clock)
 
 
 def test_what_was_told_long_ago_is_told_no_more() -> None:

@@ -54,7 +54,7 @@ def client(*sources: Any, failing: str = "") -> Client:
     for name in failing.split():
         outcomes[name].failed(Reason.REFUSED, "refused")
     clock.advance(12.0)
-    picture = Picture(sources, outcomes, "1.2.3", 0.0, clock)
+    picture = Picture(sources, (), outcomes, "1.2.3", 0.0, clock)
     return Client(Starlette(routes=routes(lambda: picture)))
 
 

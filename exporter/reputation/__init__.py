@@ -1,0 +1,15 @@
+"""Reputation of the addresses that mail is sent from: DNS blocklists."""
+
+from __future__ import annotations
+
+from chassis.settings import Settings
+from exporter.parts import Part, PartContext
+
+
+class Section(Settings):
+    """The part of the configuration on reputation."""
+
+
+def build(_section: Section, _context: PartContext) -> list[Part]:
+    """What is to be watched."""
+    return []

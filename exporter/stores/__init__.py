@@ -1,0 +1,15 @@
+"""Health of PostgreSQL and Redis themselves."""
+
+from __future__ import annotations
+
+from chassis.settings import Settings
+from exporter.parts import Part, PartContext
+
+
+class Section(Settings):
+    """The part of the configuration that names stores."""
+
+
+def build(_section: Section, _context: PartContext) -> list[Part]:
+    """What is to be watched."""
+    return []
