@@ -11,13 +11,13 @@ from chassis.exposition import Board, Format
 from chassis.settings import parse
 from exporter.app import Watch
 from exporter.catalogue import CATALOGUE
-from exporter.queues.hybrid import samplers as hybrid
+from exporter.queues.reading import samplers
 from exporter.settings import ExporterSettings
 
 
 def main(url: str, samples: int) -> None:
     """Writes resident bytes by samples taken, as JSON."""
-    hybrid.RECENT_LOOK = 0.0  # else a look so soon after another one is left out
+    samplers.RECENT_LOOK = 0.0  # else a look so soon after another one is left out
     source = {"name": "mail", "kind": "hybrid", "postgres": url, "schema": "penguinmails", "interval": "1s"}
     settings = parse(yaml.safe_dump({"queues": [{**source, "budget": "100%"}]}), ExporterSettings, {})
     clock = SystemClock()

@@ -19,10 +19,11 @@ from exporter.queues.hybrid.drift import Drift, DriftOptions
 from exporter.queues.hybrid.layout import Layout
 from exporter.queues.hybrid.lists import QuickRedis
 from exporter.queues.hybrid.reference import guide
-from exporter.queues.hybrid.samplers import Changes, Counts, Failed
+from exporter.queues.hybrid.samplers import Failed
 from exporter.queues.hybrid.source import Watched
 from exporter.queues.hybrid.workers import Crew
 from exporter.queues.options import QueueOptions
+from exporter.queues.reading.samplers import Changes, Counts
 from exporter.sampling.sampler import Run, Sampler
 
 KIND = "hybrid"

@@ -8,12 +8,13 @@ from typing import Any
 from exporter.clients.postgres import Session
 from exporter.jobs.transactions import ACTIVITY, Activity, read_activity
 from exporter.model import Remark, SampleFailed
-from exporter.queues.hybrid.by_time import finds_changes
 from exporter.queues.hybrid.capabilities import absent_metrics
-from exporter.queues.hybrid.layout import Layout, split_name
+from exporter.queues.hybrid.layout import Layout
 from exporter.queues.hybrid.lists import ACTIVE_WORKERS, DEAD_LETTERS
-from exporter.queues.hybrid.source import EXACT_PLAN, Watched
-from exporter.queues.hybrid.tables import Table, Tables, read_table, read_tables
+from exporter.queues.hybrid.source import Watched
+from exporter.queues.hybrid.tables import Tables, finds_changes, read_tables
+from exporter.queues.reading.tables import Table, read_table, split_name
+from exporter.queues.reading.watched import EXACT_PLAN
 from exporter.sampling.sampler import Run
 
 REDIS_COMMANDS: tuple[tuple[Any, ...], ...] = (

@@ -17,8 +17,10 @@ from exporter.clients.redis import Store
 from exporter.model import OTHER_QUEUE, PRIORITIES, QueueKey
 from exporter.options import Interval
 from exporter.queues.hybrid.lists import data_key, element_id
-from exporter.queues.hybrid.source import EXACT_PLAN, Watched
-from exporter.queues.hybrid.tables import INTEGERS, Tables
+from exporter.queues.hybrid.source import Watched
+from exporter.queues.hybrid.tables import Tables
+from exporter.queues.reading.tables import INTEGERS
+from exporter.queues.reading.watched import EXACT_PLAN
 from exporter.sampling.sampler import Run
 
 KINDS = ("missing_in_redis", "missing_in_postgres", "expired")

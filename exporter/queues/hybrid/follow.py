@@ -1,9 +1,9 @@
-"""Two ways to follow what happens to jobs: by the time a row was changed, or by identities that only grow."""
+"""Follows what happens to jobs by identities that only grow."""
 
 from __future__ import annotations
 
 from collections import deque
-from typing import Any, Protocol
+from typing import Any
 
 from psycopg import sql
 
@@ -11,21 +11,11 @@ from exporter.clients.postgres import Session
 from exporter.jobs.horizon import Plan, Stretch
 from exporter.jobs.journal import Change, Journal
 from exporter.jobs.seen import Seen
-from exporter.queues.hybrid.naming import Namer
 from exporter.queues.hybrid.tables import Tables
+from exporter.queues.reading.naming import Namer
 
 FIRST_IDENTITIES = 20_000  # newest rows that are remembered as history at the start
 OPEN_ATTEMPTS = 5_000  # attempts under way whose rows are looked at again
-
-
-class Follower(Protocol):
-    """Reads what changed since the last look."""
-
-    def go_on(self, tables: Tables) -> None:
-        """The same tables were looked at anew: their columns may have changed, not their rows."""
-
-    def read(self, tx: Session, plan: Plan, journal: Journal) -> tuple[Stretch, ...]:
-        """Enter all changes of the plan into the journal; answers which stretches are left for the next look."""
 
 
 class _Identities:

@@ -1,10 +1,6 @@
 -- What the hybrid queue is asked, in named blocks. Names in braces are filled in from the layout and the
 -- table as it is: {job} is a 64-bit number for the job's id; a column that is not there is a typed null.
 
--- name: snapshot
-select pg_snapshot_xmin(pg_current_snapshot())::text::int8, now(),
-       to_regclass(%(jobs)s)::oid::int8, to_regclass(%(logs)s)::oid::int8
-
 -- name: changes
 -- What is as usual comes as null, which costs nothing to send: a job that completed at its first attempt, was
 -- ready when it was created, and has a time of its end.
@@ -85,12 +81,3 @@ where l.{log_position} > %(low)s and l.{log_position} <= %(high)s
 
 -- name: newest_log
 select coalesce(max({log_position}), 0) from {logs}
-
--- name: columns
-select a.attname::text, t.typname::text, format_type(a.atttypid, null),
-       case when t.typtype = 'e' then array(select enumlabel::text from pg_enum where enumtypid = t.oid) end,
-       c.oid::int8, c.relkind::text, has_column_privilege(c.oid, a.attnum, 'select')
-from pg_class as c
-join pg_attribute as a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
-join pg_type as t on t.oid = a.atttypid
-where c.oid = to_regclass(%(table)s)

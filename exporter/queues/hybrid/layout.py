@@ -8,38 +8,12 @@ from pydantic import AfterValidator, Field, model_validator
 
 from chassis.settings import Settings
 from exporter.model import OUTCOMES
+from exporter.queues.reading.tables import split_name
 
 
 def _table_name(value: str) -> str:
     split_name(value)
     return value
-
-
-def split_name(name: str) -> tuple[str, ...]:
-    """Parts of a table's name as SQL writes it: `jobs`, `app.jobs`, `"App"."Jobs"`. ValueError if it is none."""
-    parts: list[str] = []
-    rest = name.strip()
-    while True:
-        if rest.startswith('"'):
-            end = rest.replace('""', "  ").find('"', 1)
-            if end < 2:
-                parts = []
-                break
-            parts.append(rest[1:end].replace('""', '"'))
-            rest = rest[end + 1 :]
-        else:
-            part, dot, tail = rest.partition(".")
-            parts.append(part.strip().lower())
-            rest = dot + tail
-        if not rest:
-            break
-        if not rest.startswith("."):
-            parts = []
-            break
-        rest = rest[1:]
-    if not 1 <= len(parts) <= 2 or not all(parts):
-        raise ValueError(f"{name!r} is no name of a table; write e.g. jobs, app.jobs")
-    return tuple(parts)
 
 
 TableName = Annotated[str, AfterValidator(_table_name)]

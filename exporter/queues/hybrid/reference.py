@@ -8,7 +8,8 @@ from typing import Any
 from exporter.queues.guide import Guide
 from exporter.queues.hybrid.capabilities import absent_metrics
 from exporter.queues.hybrid.layout import PRESETS, JobsTable, Layout
-from exporter.queues.hybrid.tables import ColumnType, Table, Tables
+from exporter.queues.hybrid.tables import Tables
+from exporter.queues.reading.tables import ColumnType, Table
 
 _TIMES = ("created", "run_at", "started", "completed", "failed", "changed")
 

@@ -2,75 +2,30 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
-from dataclasses import dataclass, field
 from functools import cached_property
-from importlib.resources import files
 from typing import Any
 
 from psycopg import sql
 
 from exporter.clients.postgres import Session
 from exporter.model import Reason, SampleFailed
-from exporter.queues.hybrid.layout import Layout, LogsTable, split_name
+from exporter.queues.hybrid.layout import Layout, LogsTable
+from exporter.queues.reading.by_time import finds_by
+from exporter.queues.reading.tables import (
+    INTEGERS,
+    TEXTS,
+    TIMES,
+    Table,
+    array,
+    excerpt,
+    hashed,
+    read_blocks,
+    read_table,
+    regclass,
+)
 
-INTEGERS = ("int2", "int4", "int8")
-TEXTS = ("text", "varchar", "bpchar", "name", "citext")
-TIMES = ("timestamptz", "timestamp")
 NULLS = {"time": "null::timestamptz", "text": "null::text", "number": "null::int4"}
-
-
-def _read_blocks() -> dict[str, str]:
-    text = files(__package__).joinpath("hybrid.sql").read_text(encoding="utf-8")
-    blocks = re.split(r"^-- name: (\w+)\n", text, flags=re.MULTILINE)
-    return {name: body.strip() for name, body in zip(blocks[1::2], blocks[2::2], strict=True)}
-
-
-BLOCKS = _read_blocks()
-
-
-@dataclass(frozen=True)
-class ColumnType:
-    """Type of a column: its name in the catalogue, as SQL writes it, and its labels if it is an enum."""
-
-    name: str
-    sql: str
-    labels: tuple[str, ...] | None
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table as it is in the database."""
-
-    name: str  # as configured
-    oid: int
-    kind: str  # pg_class.relkind
-    columns: dict[str, ColumnType]
-    unreadable: frozenset[str] = field(default_factory=frozenset)
-
-    @property
-    def identifier(self) -> sql.Identifier:
-        """For use in SQL."""
-        return sql.Identifier(*split_name(self.name))
-
-
-def regclass(name: str) -> str:
-    """A table's name as `to_regclass` takes it."""
-    return ".".join('"' + part.replace('"', '""') + '"' for part in split_name(name))
-
-
-def read_table(tx: Session, name: str) -> Table | None:
-    """The table called `name`; None if there is none that the role can see."""
-    rows = tx.rows(sql.SQL(BLOCKS["columns"]), {"table": regclass(name)})
-    if not rows:
-        return None
-    columns = {
-        column: ColumnType(typname, shown, None if labels is None else tuple(labels))
-        for column, typname, shown, labels, *_ in rows
-    }
-    unreadable = frozenset(row[0] for row in rows if not row[6])
-    return Table(name, rows[0][4], rows[0][5], columns, unreadable)
+BLOCKS = read_blocks(__package__, "hybrid.sql")
 
 
 class Tables:
@@ -111,6 +66,25 @@ class Tables:
         """Whether a column tells when a row was changed."""
         return self.has(self.layout.jobs.changed)
 
+    @cached_property
+    def meanings(self) -> dict[str | None, str]:
+        """As `Readable.meanings`."""
+        states = self.layout.states
+        found: dict[str | None, str] = {value: str(meaning) for meaning, values in states for value in values}
+        found[None] = found[states.usual]
+        return found
+
+    @property
+    def shows_xmin(self) -> bool:
+        """As `Readable.shows_xmin`."""
+        return self.jobs.shows_xmin
+
+    @property
+    def names(self) -> tuple[str | None, ...]:
+        """The tables of jobs and of attempts, as `to_regclass` takes them."""
+        logs = self.layout.logs
+        return regclass(self.layout.jobs.table), regclass(logs.table) if logs else None
+
     @property
     def oids(self) -> tuple[int, int | None]:
         """What the names of the tables of jobs and of attempts stand for."""
@@ -147,7 +121,7 @@ class Tables:
         names: dict[str, sql.Composable] = {
             **times,
             "jobs": jobs.identifier,
-            "job": self._hashed(jobs, spec.id),
+            "job": hashed(self._column(jobs, spec.id, "id"), jobs.columns[spec.id]),
             "position": sql.Identifier(spec.id),
             "queue": self._column(jobs, spec.queue, "text"),
             "status": status,
@@ -155,7 +129,7 @@ class Tables:
             "priority_class": sql.SQL(classed).format(priority, priority) if has_priority else priority,
             "attempts": sql.SQL("coalesce({}::int4, 0)").format(self._optional(jobs, spec.attempts, "0")),
             "worker": sql.SQL("{}::text").format(self._optional(jobs, spec.worker, "null")),
-            "error": _excerpt(self._optional(jobs, spec.error, "null")),
+            "error": excerpt(self._optional(jobs, spec.error, "null")),
             "queue_column": sql.Identifier(spec.queue),
             "id_column": sql.Identifier(spec.id),
             "id_type": sql.SQL(jobs.columns[spec.id].sql),  # the server's own name of the type
@@ -168,7 +142,7 @@ class Tables:
             ("ended", states.ended),
             ("unstarted", states.unstarted),
         ):
-            names[f"{group}_states"] = _array(values, kind)
+            names[f"{group}_states"] = array(values, kind)
         for group in ("completed", "failed"):
             values = getattr(states, group)
             one = len(values) == 1 and (kind.labels is None or values[0] in kind.labels)
@@ -207,8 +181,8 @@ class Tables:
             "log_started": sql.SQL("{}::timestamptz").format(of_log(spec.started, "null")),
             "log_finished": sql.SQL("{}::timestamptz").format(of_log(spec.finished, "null")),
             "log_created": sql.SQL("{}::timestamptz").format(of_log("created_at", "null")),
-            "log_error": _excerpt(of_log(spec.error, "null")),
-            "log_failures": _array(spec.retry + spec.failed, kind),
+            "log_error": excerpt(of_log(spec.error, "null")),
+            "log_failures": array(spec.retry + spec.failed, kind),
         }
 
     def _column(self, table: Table, name: str, meaning: str) -> sql.Composable:
@@ -241,30 +215,6 @@ class Tables:
         column = sql.Identifier(name)
         return column if kind.name == "timestamptz" else sql.SQL("{}::timestamptz").format(column)
 
-    def _hashed(self, table: Table, name: str) -> sql.Composable:
-        column = self._column(table, name, "id")
-        kind = table.columns[name].name
-        if kind in INTEGERS:
-            return sql.SQL("{}::int8").format(column)
-        if kind == "uuid":
-            return sql.SQL("uuid_hash_extended({}, 0)").format(column)
-        return sql.SQL("hashtextextended({}::text, 0)").format(column)
-
-
-def _excerpt(column: sql.Composable) -> sql.Composed:
-    """Enough of an error to name its class: its start, of a Python traceback its end."""
-    return sql.SQL(
-        "case when {0} like 'Traceback %%' then 'Traceback ' || right({0}, 400) else left({0}, 300) end"
-    ).format(column)
-
-
-def _array(values: Iterable[str], kind: ColumnType) -> sql.Composed:
-    """An array of states, of the column's own type where that is an enum, so that indexes serve."""
-    known = [value for value in values if kind.labels is None or value in kind.labels]
-    quoted = ",".join('"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"' for value in known)
-    kind_sql = f"{kind.sql}[]" if kind.labels is not None else "text[]"
-    return sql.SQL("{}::" + kind_sql).format(sql.Literal("{" + quoted + "}"))  # the server's own name of the type
-
 
 def read_tables(tx: Session, layout: Layout) -> Tables:
     """All tables of a layout. Raises SampleFailed if the table of jobs is missing or unreadable."""
@@ -283,3 +233,8 @@ def read_tables(tx: Session, layout: Layout) -> Tables:
 def rights_missing(tables: Tables) -> list[Any]:
     """Tables of which the role may not read some column."""
     return [t for t in (tables.jobs, tables.queues, tables.logs) if t is not None and t.unreadable]
+
+
+def finds_changes(tx: Session, tables: Tables) -> bool:
+    """Whether an index finds the rows that changed in a stretch of time; else each look reads the whole table."""
+    return finds_by(tx, tables.query("changes"), tables.layout.jobs.changed or "")

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from exporter.queues.hybrid import by_time
+from exporter.queues.reading import by_time
 from tests.unit.exporter.world import Watcher, World
 
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate)  # a seed has no simpler one

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from chassis.settings import Settings, SettingsError, parse
-from exporter.queues.hybrid.layout import Layout, split_name
+from exporter.queues.hybrid.layout import Layout
+from exporter.queues.reading.tables import split_name
 
 
 class File(Settings):

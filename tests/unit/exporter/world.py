@@ -10,7 +10,6 @@ import math
 import re
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from types import SimpleNamespace
 from typing import Any, cast
 
 from psycopg import sql
@@ -21,9 +20,8 @@ from exporter.jobs.journal import Change, Journal
 from exporter.jobs.ledger import Ledger, Roster, Targets
 from exporter.jobs.transactions import Activity, Transactions
 from exporter.model import OUTCOMES, QueueKey, Target
-from exporter.queues.hybrid.by_time import ByTime
-from exporter.queues.hybrid.layout import Layout
-from exporter.queues.hybrid.naming import Namer
+from exporter.queues.reading.by_time import ByTime
+from exporter.queues.reading.naming import Namer
 
 EPOCH = 1_700_000_000.0
 AMBIGUOUS = 200.0
@@ -169,8 +167,7 @@ class _Tables:
     """As much of `Tables` as `ByTime` asks for."""
 
     keeps_ends = True
-    layout = Layout()
-    jobs = SimpleNamespace(kind="r")
+    shows_xmin = True
 
 
 class _Follower(ByTime):

@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from exporter.jobs.ledger import Roster
 from exporter.model import PRIORITIES, QueueKey, priority_class
 
 
 class Namer:
-    """Names queues by their text and, in layouts that have one, a number for the priority."""
+    """Names queues by their text and, in layouts that have one, a number for the priority.
 
-    def __init__(self, roster: Roster) -> None:
+    `parse` makes a key of a text, `classify` a class (high, normal, low) of a number.
+    """
+
+    def __init__(
+        self,
+        roster: Roster,
+        parse: Callable[[str], QueueKey] = QueueKey.parse,
+        classify: Callable[[int], str] = priority_class,
+    ) -> None:
         self._roster = roster
+        self._parse = parse
+        self._classify = classify
         self._by_number: dict[tuple[str, int | None], QueueKey] = {}
         self._by_class: dict[tuple[str, int | None], QueueKey] = {}
 
     def by_number(self, queue: str, priority: int | None) -> QueueKey:
-        """Of a row: `priority` as stored; None: the name's suffix tells."""
+        """Of a row: `priority` as stored; None: the text alone tells."""
         key = self._by_number.get((queue, priority))
         if key is None:
             if len(self._by_number) > 10_000:  # a column with a number for every job
                 self._by_number.clear()
-            found = QueueKey.parse(queue)
+            found = self._parse(queue)
             if priority is not None:
-                found = QueueKey(found.queue, priority_class(priority))
+                found = QueueKey(found.queue, self._classify(priority))
             key = self._by_number[queue, priority] = self._roster.admit(found)
         return key
 
@@ -30,7 +42,7 @@ class Namer:
         """Of a group of rows: `index` into the classes high, normal and low."""
         key = self._by_class.get((queue, index))
         if key is None:
-            found = QueueKey.parse(queue)
+            found = self._parse(queue)
             if index is not None:
                 found = QueueKey(found.queue, PRIORITIES[index])
             key = self._by_class[queue, index] = self._roster.admit(found)

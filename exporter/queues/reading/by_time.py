@@ -5,39 +5,46 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 from psycopg import sql
 
 from exporter.clients.postgres import Session, from_ticks
 from exporter.jobs.horizon import LONGEST, Plan, Stretch
 from exporter.jobs.journal import Change, Journal
-from exporter.queues.hybrid.naming import Namer
-from exporter.queues.hybrid.tables import Tables
+from exporter.queues.reading.naming import Namer
+from exporter.queues.reading.tables import Readable
 
 REREAD_ROWS = 20_000  # of old stretches in one look, so that the present is never late for them
 ROWS_AT_ONCE = 40_000  # more than that is read in portions
 
 
+class Follower(Protocol):
+    """Reads what changed since the last look."""
+
+    def go_on(self, tables: Any) -> None:
+        """The same tables were looked at anew: their columns may have changed, not their rows."""
+
+    def read(self, tx: Session, plan: Plan, journal: Journal) -> tuple[Stretch, ...]:
+        """Enter all changes of the plan into the journal; answers which stretches are left for the next look."""
+
+
 class ByTime:
     """A `Follower` that reads stretches of time."""
 
-    def __init__(self, tables: Tables, namer: Namer) -> None:
+    def __init__(self, tables: Readable, namer: Namer) -> None:
         self._tables = tables
         self._namer = namer
-        states = tables.layout.states
-        self._meanings: dict[str | None, str] = {value: str(meaning) for meaning, values in states for value in values}
-        self._meanings[None] = self._meanings[states.usual]
         self._rate = 10.0  # rows a second, as last seen
 
-    def go_on(self, tables: Tables) -> None:
+    def go_on(self, tables: Readable) -> None:
         """As `Follower.go_on`."""
         self._tables = tables
 
     def read(self, tx: Session, plan: Plan, journal: Journal) -> tuple[Stretch, ...]:
         """As `Follower.read`."""
         older: sql.Composable = sql.SQL("")
-        if plan.xid_floor is not None and self._tables.jobs.kind in "rp":
+        if plan.xid_floor is not None and self._tables.shows_xmin:
             older = sql.SQL("and age(xmin) <= age({}::text::xid)").format(sql.Literal(str(plan.xid_floor % 2**32)))
         unread = deque(plan.rereads)
         # History is remembered in the snapshot that begins it: what commits later is news.
@@ -79,7 +86,7 @@ class ByTime:
         return count
 
     def _changes(self, rows: list[tuple[Any, ...]]) -> Iterator[Change]:
-        meanings, name = self._meanings, self._namer.by_number
+        meanings, name = self._tables.meanings, self._namer.by_number
         for job, queue, priority, status, attempts, created, run_at, started, ended, changed, worker, error in rows:
             if queue is None:
                 continue
@@ -98,11 +105,10 @@ class ByTime:
             )
 
 
-def finds_changes(tx: Session, tables: Tables) -> bool:
-    """Whether an index finds the rows of a stretch of time; else each look reads the whole table."""
+def finds_by(tx: Session, query: sql.Composed, column: str) -> bool:
+    """Whether an index on `column` finds the rows of a stretch of time; else each look reads the whole table."""
     bounds = {"low": 4e9, "high": math.inf}
-    ((plan,),) = tx.rows(sql.SQL("explain (format json) ") + tables.query("changes"), bounds)
-    column = tables.layout.jobs.changed or ""
+    ((plan,),) = tx.rows(sql.SQL("explain (format json) ") + query, bounds)
     return all(any(column in node.get("Index Cond", "") for node in _nodes(child)) for child in _scans(plan[0]["Plan"]))
 
 
