@@ -62,7 +62,7 @@ class Penguinmails:
             else "status = 'failed', failed = clock_timestamp()"
         )
         self._owner.execute(
-            f"update jobs set {end}, updated = clock_timestamp(), last_error_message = %s where id = any(%s)".encode(),
+            f"update jobs set status = {end}, updated = clock_timestamp(), last_error_message = %s where id = any(%s)".encode(),
             [ERROR, list(jobs)],
         )
 
@@ -86,7 +86,8 @@ class Penguinmails:
         """Nonsense in its jobs: times without end or beginning, numbers below zero, states nobody knows."""
         self._owner.execute(
             "insert into jobs (queue_name, payload, status, run_at, started, attempt_count, priority)"
-            " select %s, '{}', status, 'infinity', '-infinity', -7, -1 from unnest(array['running', 'nonsense']) as status",
+            " select %s, '{}', status, 'infinity', '-infinity', -7, -1"
+            " from unnest(array['running', 'nonsense']) as status",
             [queue],
         )
 
@@ -94,7 +95,7 @@ class Penguinmails:
         self._owner.execute(
             "insert into jobs (queue_name, payload, status, run_at, started, completed, created, updated)"
             " select %s, '{}', 'completed', t, t, t, t, t from"
-            " (select now() - interval '1 day' - g * interval '1 second' as t from generate_series(1, %s) as g) as life",
+            " (select now() - interval '1 day' - g * interval '1 s' as t from generate_series(1, %s) as g) as life",
             [queue, ended],
         )
         self._owner.execute("vacuum analyze jobs")
@@ -182,7 +183,7 @@ class Basic(Penguinmails):
         self._owner.execute(
             "with jobs as (insert into jobs (queue, payload, status, attempts, created_at, updated_at)"
             " select 'queue:' || %s, '{}', 'completed', 1, t, t from"
-            " (select now() - interval '1 day' - g * interval '1 second' as t from generate_series(1, %s) as g) as life"
+            " (select now() - interval '1 day' - g * interval '1 s' as t from generate_series(1, %s) as g) as life"
             " returning id, created_at)"
             " insert into job_logs (job_id, status, attempt, started_at, finished_at)"
             " select id, 'success', 1, created_at, created_at from jobs",
