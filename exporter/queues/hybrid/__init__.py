@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from chassis.exposition import Reading
 from chassis.settings import Settings
 from chassis.units import duration, ratio
 from exporter.clients.urls import RedisUrl
 from exporter.jobs.ledger import Targets
 from exporter.model import Remark
-from exporter.queues.base import QueueRow, QueueSource, SourceContext, Work, target_readings
+from exporter.queues.base import QueueSource, SourceContext, Work
 from exporter.queues.hybrid.checks import examine
 from exporter.queues.hybrid.drift import Drift, DriftOptions
 from exporter.queues.hybrid.layout import Layout
@@ -23,11 +21,11 @@ from exporter.queues.hybrid.samplers import Failed
 from exporter.queues.hybrid.source import Watched
 from exporter.queues.hybrid.workers import Crew
 from exporter.queues.options import QueueOptions
+from exporter.queues.reading.queue import EXACT_TIMEOUT, TableQueue
 from exporter.queues.reading.samplers import Changes, Counts
 from exporter.sampling.sampler import Run, Sampler
 
 KIND = "hybrid"
-EXACT_TIMEOUT = 30.0  # seconds; a count of millions takes longer than a quick look may
 
 
 class WorkerOptions(Settings):
@@ -57,19 +55,17 @@ class Options(QueueOptions):
     workers: WorkerOptions = Field(default_factory=WorkerOptions, description="When workers count as sick.")
 
 
-class HybridQueue:
+class HybridQueue(TableQueue[Watched]):
     """One source of this kind."""
 
     kind = KIND
 
     def __init__(self, options: Options, context: SourceContext) -> None:
-        self.context = context
-        self.targets = Targets(options.named_targets(), options.other_target())
+        targets = Targets(options.named_targets(), options.other_target())
         workers = options.workers
         crew = Crew(workers.dead_after, workers.forget_after, workers.error_limit, workers.expected)
-        self._watched = Watched(context, options.layout, self.targets, crew)
+        super().__init__(Watched(context, options.layout, targets, crew))
         self._options = options
-        self.health = self._watched.health
 
     def continue_from(self, before: QueueSource) -> None:
         """As `QueueSource.continue_from`."""
@@ -78,9 +74,7 @@ class HybridQueue:
         old, new = before._options, self._options
         if (old.postgres, old.redis, old.layout) != (new.postgres, new.redis, new.layout):
             return
-        before._watched.adopt(self._watched)
-        self._watched = before._watched
-        self.health = self._watched.health
+        self.go_on(before)
 
     def samplers(self) -> list[Sampler]:
         """As `QueueSource.samplers`."""
@@ -106,41 +100,9 @@ class HybridQueue:
             for kind, interval, timeout, account, work in works
         ]
 
-    def settings(self) -> Iterator[Reading]:
-        """As `QueueSource.settings`."""
-        return target_readings(self.targets, self._watched.shown.present, self.context.all_labels)
-
-    def sampled_at(self) -> float:
-        """As `QueueSource.sampled_at`."""
-        return self._watched.database_now
-
-    def queues(self) -> list[QueueRow]:
-        """As `QueueSource.queues`."""
-        watched, shown = self._watched, self._watched.shown
-        rows = []
-        for key in shown.present:
-            unknown = (None, None, None)
-            scheduled, waiting, active = unknown if shown.split is None else shown.split.get(key, (0, 0, 0))
-            row = QueueRow(
-                key,
-                waiting=waiting,
-                scheduled=scheduled,
-                active=active,
-                failed=watched.failed.get(key, 0) if watched.failed is not None else None,
-                oldest_waiting=shown.oldest_waiting.get(key),
-                paused=shown.paused.get(key),
-                redis_length=watched.redis_lengths.get(key),
-            )
-            rows.append(row)
-        return sorted(rows, key=lambda row: (-(row.waiting or 0), row.key))
-
     def check(self, run: Run) -> list[Remark]:
         """As `QueueSource.check`."""
         return examine(self._watched, run)
-
-    def absent(self) -> frozenset[str]:
-        """As `QueueSource.absent`."""
-        return self._watched.ledger.absent
 
 
 def build(options: Options, context: SourceContext) -> HybridQueue:

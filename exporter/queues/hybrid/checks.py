@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from exporter.clients.postgres import Session
-from exporter.jobs.transactions import ACTIVITY, Activity, read_activity
+from exporter.jobs.transactions import ACTIVITY, read_activity
 from exporter.model import Remark, SampleFailed
 from exporter.queues.hybrid.capabilities import absent_metrics
-from exporter.queues.hybrid.layout import Layout
 from exporter.queues.hybrid.lists import ACTIVE_WORKERS, DEAD_LETTERS
 from exporter.queues.hybrid.source import Watched
 from exporter.queues.hybrid.tables import Tables, finds_changes, read_tables
-from exporter.queues.reading.tables import Table, read_table, split_name
+from exporter.queues.reading.remarks import closed_schemas, of_absent, of_closed_schema, of_closed_table, of_server
+from exporter.queues.reading.tables import read_table, split_name
 from exporter.queues.reading.watched import EXACT_PLAN
 from exporter.sampling.sampler import Run
 
@@ -50,65 +50,27 @@ def _postgres(watched: Watched, run: Run) -> Iterator[Remark]:
             activity = read_activity(tx.row(ACTIVITY))
             tx.begin(EXACT_PLAN)
             (role,) = tx.row("select quote_ident(current_user)")
-            yield from _server(name, role, activity)
+            yield from of_server(name, role, activity)
             layout = watched.layout
-            closed = _closed_schemas(tx, layout)
+            specs = [spec for spec in (layout.jobs, layout.queues, layout.logs) if spec is not None]
+            closed = closed_schemas(tx, [split_name(spec.table) for spec in specs])
             for schema, is_named in closed:
-                yield Remark(
-                    name,
-                    f"the role may not use the schema {schema}, which has such a table",
-                    f"grant usage on schema {schema} to {role};",
-                    fatal=is_named,
-                )
+                yield of_closed_schema(name, role, schema, fatal=is_named)
             if any(is_named for _, is_named in closed):
                 return
-            specs = [spec for spec in (layout.jobs, layout.queues, layout.logs) if spec is not None]
             closed_tables = [
                 t for t in (read_table(tx, spec.table) for spec in specs) if t is not None and t.unreadable
             ]
             if closed_tables:
-                yield from (_no_right(name, role, table) for table in closed_tables)
+                yield from (of_closed_table(name, role, table) for table in closed_tables)
                 return
             tables = read_tables(tx, layout)
             yield from _optional_tables(name, tables)
-            absent = absent_metrics(tables, has_redis=watched.context.store is not None)
-            for why in dict.fromkeys(absent.values()):
-                missing = ", ".join(metric for metric, reason in absent.items() if reason == why)
-                yield Remark(name, f"{why}; these metrics will be missing: {missing}")
+            yield from of_absent(name, absent_metrics(tables, has_redis=watched.context.store is not None))
             yield from _index(name, tx, tables)
             yield from _states(name, tx, tables)
     except SampleFailed as failure:
         yield Remark(name, failure.message, failure.advice, fatal=True)
-
-
-def _closed_schemas(tx: Session, layout: Layout) -> list[tuple[str, bool]]:
-    """Schemas closed to the role that hold tables of the layout's names, and whether the layout names them too."""
-    specs = [spec for spec in (layout.jobs, layout.queues, layout.logs) if spec is not None]
-    names = [split_name(spec.table) for spec in specs]
-    return tx.rows(
-        "select distinct quote_ident(n.nspname), wanted.schema is not null"
-        " from pg_class c join pg_namespace n on n.oid = c.relnamespace"
-        " join unnest(%(schemas)s::text[], %(tables)s::text[]) as wanted (schema, name)"
-        " on c.relname = wanted.name and n.nspname = coalesce(wanted.schema, n.nspname)"
-        " where c.relkind in ('r', 'p', 'v', 'm', 'f') and not has_schema_privilege(n.oid, 'usage')"
-        " and (wanted.schema is not null or to_regclass(quote_ident(wanted.name)) is null)",
-        {"schemas": [name[0] if len(name) > 1 else None for name in names], "tables": [name[-1] for name in names]},
-    )
-
-
-def _server(name: str, role: str, activity: Activity) -> Iterator[Remark]:
-    if not activity.sees_all:
-        yield Remark(
-            name,
-            "the role does not see other sessions, so that jobs whose transactions stay open for long may be missed",
-            f"grant pg_monitor to {role};",
-        )
-    if activity.in_recovery:
-        yield Remark(name, "this is a standby: what it shows is as late as its replay")
-
-
-def _no_right(name: str, role: str, table: Table) -> Remark:
-    return Remark(name, f"the role may not read {table.name}", f"grant select on {table.name} to {role};", fatal=True)
 
 
 def _optional_tables(name: str, tables: Tables) -> Iterator[Remark]:

@@ -37,10 +37,8 @@ class Failed(samplers.Failed):
                 break
             self._asked.add(key)
             last = self._last_end(tx, tables, key)
-            if last is not None:
-                with watched.lock:
-                    tally = watched.ledger.tally(key)
-                    tally.last_finished = max(last, tally.last_finished or last)
+            with watched.lock:
+                watched.note_end(key, last)
 
     def _last_end(self, tx: Session, tables: Tables, key: QueueKey) -> float | None:
         names = [key.queue, f"queue:{key.queue}"]

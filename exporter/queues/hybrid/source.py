@@ -97,6 +97,10 @@ class Watched(watched.Watched[Tables]):
         """As `reading.watched.Watched.is_gone`, by heartbeats in Redis."""
         return active.worker is not None and self.crew.is_gone(active.worker, active.started)
 
+    def redis_length(self, key: QueueKey) -> int | None:
+        """As `reading.watched.Watched.redis_length`."""
+        return self.redis_lengths.get(key)
+
     def publish_more(self, run: Run) -> None:
         """Workers by the rows that they run, where no Redis tells of them."""
         if self.context.store is None and self.tables and self.tables.has(self.layout.jobs.worker):

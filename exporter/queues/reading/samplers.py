@@ -118,10 +118,12 @@ class Failed:
             self.more(tx, tables, run)
         counts: dict[QueueKey, int] = {}
         with watched.lock:
-            for queue, index, count in rows:
-                if queue is not None:
-                    key = watched.namer.by_class(queue, index)
-                    counts[key] = counts.get(key, 0) + count
+            for queue, index, count, *last_end in rows:
+                if queue is None:
+                    continue
+                key = watched.namer.by_class(queue, index)
+                counts[key] = counts.get(key, 0) + count
+                watched.note_end(key, *last_end)
             watched.failed = counts
             readings = []
             for key in watched.present():

@@ -150,7 +150,7 @@ class Readable(Protocol):
     - `active`: job, queue, priority, started, worker of all jobs that run.
     - `counts`: queue, index, handed over, due, count, oldest ready, of jobs that have not ended and do not run;
       `due` is null for those that wait.
-    - `failed`: queue, index, count of the failed jobs that are stored.
+    - `failed`: queue, index, count of the failed jobs that are stored; after it may come when a job last ended.
     """
 
     @property

@@ -134,6 +134,10 @@ class Watched(ABC, Generic[T]):
         """Gauges of living jobs that only this system has."""
         return iter(())
 
+    def redis_length(self, key: QueueKey) -> int | None:  # noqa: ARG002 # for those that have a Redis
+        """Length of a queue's list in Redis, as last seen."""
+        return None
+
     @property
     def looks_with_counts(self) -> bool:
         """Whether each exact count reads what changed as well; not where a look costs more than the count."""
@@ -222,6 +226,12 @@ class Watched(ABC, Generic[T]):
         """The table of queues names these; what it named before and does no more is gone."""
         self.named = frozenset(self.namer.by_number(name, None) for name in names)
         self._ever_named |= self.named
+
+    def note_end(self, key: QueueKey, last: float | None = None) -> None:
+        """A queue is known to have finished a job at `last`, epoch seconds. The caller holds the lock."""
+        if last is not None:
+            tally = self.ledger.tally(key)
+            tally.last_finished = max(last, tally.last_finished or last)
 
     def read_active(self, tx: Session, every: float) -> None:
         """All that runs, in the snapshot of a look; in between, for `every` seconds, it is followed one by one."""

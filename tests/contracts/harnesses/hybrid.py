@@ -62,7 +62,8 @@ class Penguinmails:
             else "status = 'failed', failed = clock_timestamp()"
         )
         self._owner.execute(
-            f"update jobs set status = {end}, updated = clock_timestamp(), last_error_message = %s where id = any(%s)".encode(),
+            f"update jobs set {end}, updated = clock_timestamp(), last_error_message = %s"
+            " where id = any(%s)".encode(),
             [ERROR, list(jobs)],
         )
 
