@@ -25,7 +25,7 @@ from exporter.clients import postgres
 from exporter.clients import redis as redis_client
 from exporter.parts import Part, PartContext
 from exporter.queues import KINDS
-from exporter.queues.base import QueueSource, SourceContext
+from exporter.queues.base import KeepsTables, QueueSource, SourceContext
 from exporter.queues.options import QueueOptions
 from exporter.sampling.budget import Budget
 from exporter.sampling.sampler import Sampler
@@ -116,6 +116,7 @@ class Watch:
             database=lambda url, ratio: self._database(url, ratio or defaults.budget, defaults.timeout),
             store=lambda url, ratio: self._store(url, ratio or defaults.budget, defaults.timeout),
             depth=self.depth,
+            tables=self.tables,
         )
         known = {part.name: part for part in before.parts} if before else {}
         for section in SECTIONS:
@@ -135,6 +136,11 @@ class Watch:
         ]
         known = [count for count in waiting if count is not None]
         return sum(known) if known else None
+
+    def tables(self, account: str) -> list[str]:
+        """Tables of queues in the database with that account, each once."""
+        keepers = [s for s in self.sources if s.context.database_account == account and isinstance(s, KeepsTables)]
+        return list(dict.fromkeys(table for source in keepers for table in source.tables()))
 
     def start(self) -> None:
         """Sample from now on; returns at once."""

@@ -70,6 +70,8 @@ class PartContext:
     store: Callable[[SecretUrl, float | None], tuple[Store, str]]
     # Jobs waiting in a source's queues whose full names match one of the patterns (`*`, `?`); None: not known now.
     depth: Callable[[str, Sequence[str]], int | None]
+    # Tables in which the queues of configured sources live, of the database with that account; as SQL writes names.
+    tables: Callable[[str], Sequence[str]] = lambda _account: ()
 
 
 class Part(Protocol):

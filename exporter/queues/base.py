@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from chassis.clock import Clock
 from chassis.exposition import Reading
@@ -121,6 +121,14 @@ class QueueSource(Protocol):
 
     def absent(self) -> frozenset[str]:
         """Metrics that this source cannot tell, by name."""
+
+
+@runtime_checkable
+class KeepsTables(Protocol):
+    """A source that can name the tables its queues live in, as far as it knows them by now."""
+
+    def tables(self) -> Sequence[str]:
+        """Their names as SQL writes them, e.g. `jobs`, `app.jobs`."""
 
 
 def target_readings(targets: Targets, queues: Iterable[QueueKey], labels: dict[str, str]) -> Iterator[Reading]:

@@ -100,6 +100,11 @@ class HybridQueue(TableQueue[Watched]):
             for kind, interval, timeout, account, work in works
         ]
 
+    def tables(self) -> list[str]:
+        """As `KeepsTables.tables`: those that gain rows and lose them."""
+        layout = self._options.layout
+        return [layout.jobs.table, *([layout.logs.table] if layout.logs is not None else [])]
+
     def check(self, run: Run) -> list[Remark]:
         """As `QueueSource.check`."""
         return examine(self._watched, run)
