@@ -9,7 +9,6 @@ Formats: Prometheus text 0.0.4 and OpenMetrics 1.0.0. Sample lines are the same 
 
 from __future__ import annotations
 
-import gzip
 import math
 import threading
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,6 +17,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from chassis.clock import Clock
+from chassis.packing import pack, unite
 
 TEXT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -117,9 +117,23 @@ def sample_lines(reading: Reading) -> str:
     return "".join(lines)
 
 
+class _Fragment(NamedTuple):
+    """Lines of one family, and the same as a part of a gzip stream."""
+
+    plain: bytes
+    packed: bytes
+
+    @classmethod
+    def of(cls, plain: bytes) -> _Fragment:
+        return cls(plain, pack(plain))
+
+
+_END = _Fragment.of(b"# EOF\n")
+
+
 @dataclass
 class _Published:
-    fragments: dict[str, bytes]
+    fragments: dict[str, _Fragment]
     expires: float | None  # monotonic seconds; None: never
 
 
@@ -132,12 +146,13 @@ class Board:
 
     def __init__(self, families: Sequence[Family], clock: Clock) -> None:
         self._families = {family.name: family for family in families}
-        self._headers = {form: {f.name: f.header(form) for f in families} for form in Format}
+        self._headers = {form: {f.name: _Fragment.of(f.header(form)) for f in families} for form in Format}
         self._clock = clock
         self._lock = threading.Lock()
         self._published: dict[str, _Published] = {}
         self._version = 0
-        self._bodies: dict[tuple[Format, bool], tuple[int, bytes]] = {}
+        self._bodies: dict[Format, tuple[int, bytes]] = {}
+        self._packed: dict[Format, tuple[int, bytes]] = {}
 
     def publish(self, owner: str, readings: Iterable[Reading], ttl: float | None = None) -> None:
         """Replace all that `owner` published. Gauges vanish `ttl` seconds from now; None: they stay."""
@@ -148,17 +163,17 @@ class Board:
             target = fading if gauge and ttl is not None else lasting
             target.setdefault(reading.metric, []).append(sample_lines(reading))
         expires = None if ttl is None else self._clock.monotonic() + ttl
+        rendered = {
+            owner: _Published(_fragments(lasting), None),
+            f"{owner} (gauges)": _Published(_fragments(fading), expires),
+        }
         with self._lock:
-            self._put(owner, lasting, None)
-            self._put(f"{owner} (gauges)", fading, expires)
+            for name, published in rendered.items():
+                if published.fragments:
+                    self._published[name] = published
+                else:
+                    self._published.pop(name, None)
             self._version += 1
-
-    def _put(self, owner: str, lines: dict[str, list[str]], expires: float | None) -> None:
-        if not lines:
-            self._published.pop(owner, None)
-            return
-        fragments = {metric: "".join(series).encode() for metric, series in lines.items()}
-        self._published[owner] = _Published(fragments, expires)
 
     def withdraw(self, prefix: str) -> None:
         """Remove all that owners whose names start with `prefix` published."""
@@ -171,29 +186,32 @@ class Board:
         """The whole exposition, or of the families that answer to `names` alone."""
         with self._lock:
             self._expire()
-            return self._join(form, names) if names else self._whole(form)[1]
+            if names:
+                return _plain(self._parts(form, names))
+            return self._whole(form)
 
     def gzipped(self, form: Format, names: frozenset[str] = frozenset()) -> bytes:
         """The same, compressed. Kept until something changes, for several scrapers of one moment."""
-        if names:
-            return gzip.compress(self.body(form, names), compresslevel=1, mtime=0)
         with self._lock:
             self._expire()
-            version, body = self._whole(form)
-            known = self._bodies.get((form, True))
-            if known and known[0] == version:
+            parts = self._parts(form, names)
+            plain = _plain(parts) if names else self._whole(form)
+            known = self._packed.get(form)
+            if known and known[0] == self._version and not names:
                 return known[1]
-        packed = gzip.compress(body, compresslevel=1, mtime=0)
-        with self._lock:
-            self._bodies[form, True] = (version, packed)
+            version = self._version
+        packed = unite((part.packed for part in parts), plain)
+        if not names:
+            with self._lock:
+                self._packed[form] = (version, packed)
         return packed
 
-    def _whole(self, form: Format) -> tuple[int, bytes]:
-        """The whole exposition, joined when it has changed, and which version that is."""
-        known = self._bodies.get((form, False))
+    def _whole(self, form: Format) -> bytes:
+        """The whole exposition, joined when it has changed."""
+        known = self._bodies.get(form)
         if known is None or known[0] != self._version:
-            known = self._bodies[form, False] = (self._version, self._join(form, frozenset()))
-        return known
+            known = self._bodies[form] = (self._version, _plain(self._parts(form, frozenset())))
+        return known[1]
 
     def _expire(self) -> None:
         now = self._clock.monotonic()
@@ -202,20 +220,28 @@ class Board:
             del self._published[owner]
         self._version += bool(stale)
 
-    def _join(self, form: Format, names: frozenset[str]) -> bytes:
-        pieces: dict[str, list[bytes]] = {}
+    def _parts(self, form: Format, names: frozenset[str]) -> list[_Fragment]:
+        pieces: dict[str, list[_Fragment]] = {}
         for published in self._published.values():
             for metric, fragment in published.fragments.items():
                 pieces.setdefault(metric, []).append(fragment)
-        parts: list[bytes] = []
+        parts: list[_Fragment] = []
         headers = self._headers[form]
         for name, family in self._families.items():
             if name in pieces and (not names or family.answers_to(names)):
                 parts.append(headers[name])
                 parts.extend(pieces[name])
         if form is Format.OPENMETRICS:
-            parts.append(b"# EOF\n")
-        return b"".join(parts)
+            parts.append(_END)
+        return parts
+
+
+def _fragments(lines: dict[str, list[str]]) -> dict[str, _Fragment]:
+    return {metric: _Fragment.of("".join(series).encode()) for metric, series in lines.items()}
+
+
+def _plain(parts: Iterable[_Fragment]) -> bytes:
+    return b"".join(part.plain for part in parts)
 
 
 def negotiate(accept: str) -> Format:

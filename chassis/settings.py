@@ -22,6 +22,7 @@ __all__ = [
     "InputFile",
     "LocalPath",
     "Mistake",
+    "OutputFile",
     "Setting",
     "Settings",
     "SettingsError",
@@ -60,6 +61,14 @@ LocalPath = Annotated[Path, AfterValidator(_beside_file)]
 """A path; a relative one counts from the configuration file's folder."""
 InputFile = Annotated[Path, AfterValidator(_beside_file), _MustBeReadable()]
 """A LocalPath whose file has to be there; `warnings` tells if it is not."""
+
+
+class _MustBeWritable:
+    """Marks a path that is written to while the daemon runs, so that `warnings` looks at it."""
+
+
+OutputFile = Annotated[Path, AfterValidator(_beside_file), _MustBeWritable()]
+"""A LocalPath that is written, as a new file that takes the old one's place; `warnings` tells if it cannot be."""
 
 
 class Settings(BaseModel):
@@ -136,17 +145,32 @@ def secrets_in(settings: Settings) -> Iterator[tuple[str, Secret]]:
 
 
 def warnings(settings: Settings) -> list[Mistake]:
-    """Files that `settings` name and that cannot be read now; they may be there later, so it may start."""
-    unreadable: list[Mistake] = []
+    """Files that `settings` name and that cannot be read or written now; that may change, so it may start."""
+    unusable: list[Mistake] = []
     for path, value, marks in walk(settings):
         if isinstance(value, Secret) and value.path is not None:
             try:
                 value.reveal()
             except SecretUnavailable as error:
-                unreadable.append(Mistake(f"{path}_file", str(error)))
+                unusable.append(Mistake(f"{path}_file", str(error)))
         elif isinstance(value, Path) and any(isinstance(mark, _MustBeReadable) for mark in marks):
             try:
                 value.open("rb").close()
             except OSError as error:
-                unreadable.append(Mistake(path, f"{value}: {error.strerror}"))
-    return unreadable
+                unusable.append(Mistake(path, f"{value}: {error.strerror}"))
+        elif (
+            isinstance(value, Path)
+            and any(isinstance(mark, _MustBeWritable) for mark in marks)
+            and (problem := _write_problem(value))
+        ):
+            unusable.append(Mistake(path, f"{value}: {problem}"))
+    return unusable
+
+
+def _write_problem(path: Path) -> str:
+    """Why a new file cannot take the place of `path`; or nothing. Writes nothing."""
+    if not path.parent.is_dir():
+        return f"there is no folder {path.parent}"
+    if path.is_dir():
+        return "is a folder"
+    return "" if os.access(path.parent, os.W_OK | os.X_OK) else f"no right to write into {path.parent}"
