@@ -27,7 +27,7 @@ from exporter.parts import Part, PartContext
 from exporter.queues import KINDS
 from exporter.queues.base import KeepsTables, QueueSource, SourceContext
 from exporter.queues.options import QueueOptions
-from exporter.sampling.budget import Budget
+from exporter.sampling.budget import PLANNED, Budget
 from exporter.sampling.sampler import Sampler
 from exporter.sampling.scheduler import Sampling
 from exporter.sections import SECTIONS
@@ -58,8 +58,9 @@ class Watch:
         self.settings = settings
         self.sources: tuple[QueueSource, ...] = tuple(self._source(o) for o in settings.queue_options())
         self.parts: tuple[Part, ...] = tuple(self._parts(before))
-        samplers: list[Sampler] = [s for each in (*self.sources, *self.parts) for s in each.samplers()]
-        budgets = {account: Budget(ratio, clock) for account, ratio in self._ratios.items()}
+        watched: tuple[QueueSource | Part, ...] = (*self.sources, *self.parts)
+        samplers: list[Sampler] = [sampler for each in watched for sampler in each.samplers()]
+        budgets = {account: Budget(PLANNED * ratio, clock) for account, ratio in self._ratios.items()}
         self.sampling: Sampling = Sampling(
             samplers, budgets, board, clock, before.sampling.outcomes if before else None
         )
@@ -112,7 +113,7 @@ class Watch:
             timeout=defaults.timeout,
             stale_after=defaults.stale_after,
             budget=defaults.budget,
-            labels=defaults.labels,
+            labels=dict(defaults.labels),
             database=lambda url, ratio: self._database(url, ratio or defaults.budget, defaults.timeout),
             store=lambda url, ratio: self._store(url, ratio or defaults.budget, defaults.timeout),
             depth=self.depth,

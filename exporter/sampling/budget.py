@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 from chassis.clock import Clock
 
+# Runs are planned with this part of what is allowed: costs are known only once they have been spent.
+PLANNED = 0.9
 # The most urgent samplers get this part of the budget at the most; the others are not starved.
 URGENT = 0.75
 # The others plan with this part of the budget at the least, whatever the urgent ones take.
