@@ -1,0 +1,1 @@
+"""From a webhook's body to what has changed: decoding and decisions, both pure."""

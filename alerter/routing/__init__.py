@@ -1,0 +1,1 @@
+"""Who is told: pure decisions, from the configuration, an alert's labels and the time."""

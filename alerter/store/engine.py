@@ -1,0 +1,231 @@
+"""Connections to the store, and what it says when it cannot.
+
+SQLite: one writer at a time, WAL, `synchronous=FULL`: what was committed is on the disk. PostgreSQL: writers of all
+replicas take turns by an advisory lock, so that a decision is made on what the last one left.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.util import CommandError
+from sqlalchemy import event
+from sqlalchemy.engine import Connection, Engine, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+
+from chassis.clock import Clock
+from chassis.secrets import SecretUrl, safe_url
+
+_BUSY = 5.0  # seconds that another process, `retry` for example, may hold SQLite's lock
+_PATIENCE = 10  # seconds to wait for a free connection
+_WRITERS = 7_706_873_720  # the advisory lock's number
+_MIGRATING = _WRITERS + 1
+_VACUUM_STEP = 200  # pages
+
+
+class StoreFailed(Exception):
+    """The store cannot be used now; the text says why, without a secret, and fits on a line."""
+
+
+class StoreUnusable(StoreFailed):
+    """It will not be better by itself: a wrong address, a corrupt file, a newer schema."""
+
+
+class Store:
+    """The database. Safe to share among threads."""
+
+    def __init__(self, url: SecretUrl, clock: Clock) -> None:
+        """Nothing is opened yet. Raises StoreUnusable if `url` is none."""
+        text = url.reveal()
+        self.safe_url = safe_url(text)
+        self._clock = clock
+        self._lock = threading.Lock()
+        try:
+            parsed = make_url(text)
+        except ArgumentError:
+            raise StoreUnusable("storage: this is no address of a database") from None
+        self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        if self.is_sqlite:
+            self._file = Path(parsed.database or "")
+            if not parsed.database or parsed.database == ":memory:" or parsed.database.startswith("file:"):
+                raise StoreUnusable("storage: name a file; what is kept in memory does not survive")
+            self.engine = _sqlite(parsed)
+        elif parsed.drivername == "postgresql+psycopg":
+            self.engine = _postgresql(parsed)
+        else:
+            raise StoreUnusable(f"storage: {parsed.drivername} is not known; sqlite or postgresql+psycopg")
+
+    def open(self) -> None:
+        """Makes or verifies the database. Raises StoreUnusable or StoreFailed."""
+        if self.is_sqlite:
+            self._own_file()
+        with self._told():
+            with self.engine.connect() as connection:
+                if self.is_sqlite:
+                    self._verify(connection)
+            self._migrate()
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that nobody writes beside; committed at the end. Raises StoreFailed."""
+        with self._told():
+            if self.is_sqlite:
+                with self._lock, self.engine.connect() as connection:
+                    connection = connection.execution_options(postwatch_write=True)
+                    with connection.begin():
+                        yield connection
+                return
+            with self.engine.begin() as connection:
+                connection.execute(sa.text("SELECT pg_advisory_xact_lock(:n)"), {"n": _WRITERS})
+                yield connection
+
+    @contextmanager
+    def touch(self) -> Iterator[Connection]:
+        """A transaction that changes rows of its own alone: it waits for no writer where the store can do so."""
+        if self.is_sqlite:
+            with self.write() as connection:
+                yield connection
+            return
+        with self._told(), self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that only reads. Raises StoreFailed."""
+        with self._told(), self.engine.begin() as connection:
+            yield connection
+
+    def moment(self, connection: Connection) -> float:
+        """Now, by the clock that all replicas share: the database's; of SQLite our own."""
+        if self.is_sqlite:
+            return self._clock.now()
+        return float(connection.execute(sa.text("SELECT extract(epoch FROM clock_timestamp())")).scalar_one())
+
+    def shrink(self) -> None:
+        """Gives a little of what was deleted back to the disk; PostgreSQL sees to it by itself."""
+        if self.is_sqlite:
+            with self._told(), self._lock, self.engine.connect() as connection:
+                driver = connection.connection.driver_connection
+                if driver is not None:
+                    driver.execute(f"PRAGMA incremental_vacuum({_VACUUM_STEP})").fetchall()
+
+    def close(self) -> None:
+        """Lets all connections go."""
+        self.engine.dispose()
+
+    def _own_file(self) -> None:
+        try:
+            # Before SQLite makes it: its journals get the rights of the file, and all of it may be read by us alone.
+            os.close(os.open(self._file, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600))
+            if self._file.stat().st_mode & 0o077:
+                self._file.chmod(0o600)
+        except OSError as error:
+            raise StoreUnusable(
+                f"storage: {self._file} cannot be used: {error.strerror}; the folder has to exist and be writable"
+            ) from None
+
+    def _verify(self, connection: Connection) -> None:
+        answer = connection.execute(sa.text("PRAGMA quick_check(1)")).scalar()
+        if answer != "ok":
+            raise StoreUnusable(_corrupt(self._file))
+
+    def _migrate(self) -> None:
+        config = Config()
+        config.set_main_option("script_location", "alerter:store/migrations")
+        with self.write() if self.is_sqlite else self.engine.begin() as connection:
+            if not self.is_sqlite:
+                connection.execute(sa.text("SELECT pg_advisory_xact_lock(:n)"), {"n": _MIGRATING})
+            config.attributes["connection"] = connection
+            try:
+                command.upgrade(config, "head")
+            except CommandError as error:
+                raise StoreUnusable(
+                    f"storage: its tables are of a newer version of Postwatch ({error}); use that version"
+                ) from None
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except DBAPIError as error:
+            raise self._failure(error.orig or error) from error
+        except SQLAlchemyError as error:
+            raise StoreFailed(f"storage: {type(error).__name__}") from error
+
+    def _failure(self, error: BaseException) -> StoreFailed:
+        if isinstance(error, sqlite3.Error):
+            return self._sqlite_failure(error)
+        if isinstance(error, psycopg.Error) and error.sqlstate:
+            state = error.sqlstate
+            what = {"28": "the log-in is refused", "53": "it has no room left", "57": "it is shutting down"}.get(
+                state[:2]
+            )
+            text = what or error.diag.message_primary or type(error).__name__
+            kind = StoreUnusable if state[:2] in ("28", "3D") else StoreFailed
+            return kind(f"storage: {text} ({self.safe_url})")
+        return StoreFailed(f"storage: no connection to {self.safe_url}")
+
+    def _sqlite_failure(self, error: sqlite3.Error) -> StoreFailed:
+        name = getattr(error, "sqlite_errorname", "")
+        if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+            return StoreUnusable(_corrupt(self._file))
+        what = {
+            "SQLITE_FULL": "the disk is full; free some of it, and all goes on",
+            "SQLITE_BUSY": "another process holds its lock; `fuser` shows which",
+            "SQLITE_READONLY": "it may not be written to",
+            "SQLITE_CANTOPEN": "it cannot be opened",
+            "SQLITE_IOERR": "the disk gives errors; `dmesg` may say more",
+        }
+        text = next((text for start, text in what.items() if name.startswith(start)), name or type(error).__name__)
+        return StoreFailed(f"storage: {self._file}: {text}")
+
+
+def _corrupt(file: Path) -> str:
+    return (
+        f"storage: {file} is damaged, or no database of ours. Put it aside and start anew, or restore a backup;"
+        f' `sqlite3 {file} ".recover"` saves what can be read'
+    )
+
+
+def _sqlite(url: sa.URL) -> Engine:
+    engine = sa.create_engine(url, connect_args={"timeout": _BUSY, "check_same_thread": False}, pool_size=8)
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # the driver would begin transactions by its own rules
+        connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get("postwatch_write")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _postgresql(url: sa.URL) -> Engine:
+    return sa.create_engine(
+        url,
+        pool_size=8,
+        max_overflow=8,
+        pool_timeout=_PATIENCE,
+        pool_pre_ping=True,
+        connect_args={
+            "connect_timeout": 5,
+            "application_name": "postwatch-alerter",
+            "prepare_threshold": None,  # PgBouncer may give each transaction another connection
+        },
+        execution_options={"isolation_level": "READ COMMITTED"},
+    )

@@ -1,0 +1,11 @@
+"""What Alembic runs; the connection is handed over by alerter.store.engine."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from alerter.store.schema import metadata
+
+context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
+with context.begin_transaction():
+    context.run_migrations()
