@@ -3,3 +3,7 @@
 A kind is a module with `KIND`, `Options` (its settings, over `ReceiverOptions`) and
 `build(options, context) -> Receiver`.
 """
+
+from alerter.receivers import email, pagerduty, slack, sms, webhook
+
+KINDS = (pagerduty, slack, email, sms, webhook)

@@ -1,0 +1,249 @@
+"""Slack: one message for the alerts of a group, updated as they change, with their history in its thread.
+
+Source: https://docs.slack.dev/reference/methods/chat.postMessage, chat.update, and incoming webhooks, which give no
+`ts`: by them each change is a message of its own.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from alerter.messages import blocks
+from alerter.messages.telling import Telling, tell
+from alerter.messages.templates import Template
+from alerter.model import Action, Mark, Reason
+from alerter.receivers.base import Accepted, DeliveryFailed, Memory, Message, Rate, ReceiverContext, Tells
+from alerter.receivers.wire import Answer, HiddenUrl, HttpOptions, ServiceUrl, Wire, reveal, reveal_url
+from chassis.secrets import Secret
+from chassis.settings import Settings
+
+KIND = "slack"
+
+_AGAIN = {
+    "internal_error": Reason.UNAVAILABLE,
+    "fatal_error": Reason.UNAVAILABLE,
+    "service_unavailable": Reason.UNAVAILABLE,
+    "team_added_to_org": Reason.UNAVAILABLE,
+    "rollup_error": Reason.UNAVAILABLE,
+    "request_timeout": Reason.TIMEOUT,
+    "ratelimited": Reason.RATE_LIMITED,
+    "rate_limited": Reason.RATE_LIMITED,
+}
+_CREDENTIAL = frozenset(
+    [
+        "invalid_auth",
+        "not_authed",
+        "token_revoked",
+        "token_expired",
+        "account_inactive",
+        "missing_scope",
+        "invalid_token",
+        "no_service",
+        "no_team",
+        "team_disabled",
+    ]
+)
+_ANEW = frozenset(
+    ["message_not_found", "cant_update_message", "edit_window_closed", "thread_not_found", "cannot_reply_to_message"]
+)
+_SMALLER = frozenset(
+    ["msg_too_long", "msg_blocks_too_long", "invalid_blocks", "invalid_blocks_format", "invalid_payload"]
+)
+_TOO_LONG = frozenset({"msg_too_long", "msg_blocks_too_long"})
+_LOUD = frozenset({Mark.REPEAT, Mark.ESCALATION, Mark.FALLBACK})
+_ADVICE = {
+    "channel_not_found": "; correct `channel`, or invite the app to it",
+    "not_in_channel": "; invite the app to the channel",
+    "is_archived": "; the channel is archived",
+    "channel_is_archived": "; the channel is archived",
+    "missing_scope": "; the app needs chat:write",
+}
+
+
+class SlackTemplates(Settings):
+    """Texts instead of the built-in ones. Data is escaped: a label mentions nobody."""
+
+    text: Template | None = Field(None, description="The message, in Slack's mrkdwn; 3000 characters at most.")
+
+
+class Options(HttpOptions):
+    """Tells a channel."""
+
+    kind: Literal["slack"] = Field(description="The way to tell.")
+    token: Secret | None = Field(None, description="Bot token with `chat:write`.")
+    channel: str = Field("", max_length=100, description="The channel's name or, better, id; with `token`.")
+    webhook_url: HiddenUrl | None = Field(
+        None, description="An incoming webhook instead of token and channel; its messages are not updated."
+    )
+    url: ServiceUrl = Field("https://slack.com/api", description="Where the Web API is.")
+    follow_up: Literal["update", "thread", "both"] = Field(
+        "update", description="Changes update the message, or are told in its thread, or both."
+    )
+    rate: Rate = Field(Rate(1, 1), description="Messages at most; above it they are told as one that counts them.")
+    templates: SlackTemplates = Field(default_factory=SlackTemplates, description="Texts of your own.")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if (self.token is None) == (self.webhook_url is None):
+            raise ValueError("either token and channel or webhook_url is needed (each may be given by _file)")
+        if self.token is not None and not self.channel.strip():
+            raise ValueError("channel is missing; write its name, e.g. '#ops-alerts', or its id")
+        return self
+
+
+class _Refused(Exception):
+    """Slack's own word for why it did not do something."""
+
+    def __init__(self, word: str, answer: Answer) -> None:
+        super().__init__(word)
+        self.word = word
+        self.answer = answer
+
+
+class SlackReceiver:
+    """One channel."""
+
+    kind = KIND
+    tells = Tells.GROUP
+    actions = frozenset(Action)
+
+    def __init__(self, options: Options, context: ReceiverContext) -> None:
+        self.name = options.name
+        self.rate = options.rate
+        self._options = options
+        self._context = context
+        secrets: list[Secret] = [each for each in (options.token, options.webhook_url) if each is not None]
+        self._wire = Wire(options.timeout, secrets, options.ca_file)
+
+    def send(self, message: Message) -> Accepted:
+        """As `Receiver.send`."""
+        telling = tell(message, self._context.clock.now(), self._context.external_url)
+        content = self._content(telling)
+        try:
+            if self._options.webhook_url is not None:
+                note = self._smaller("", content, telling)[1]
+                return Accepted(note=note)
+            return self._tell(message, telling, content)
+        except _Refused as refused:
+            raise self._failure(refused, message.progress) from None
+
+    def close(self) -> None:
+        """As `Receiver.close`."""
+        self._wire.close()
+
+    def _tell(self, message: Message, telling: Telling, content: dict[str, Any]) -> Accepted:
+        place = {name: message.memory[name] for name in ("channel", "ts") if name in message.memory}
+        if len(place) == 2:
+            try:
+                note = self._follow(message, telling, content, place)
+                return Accepted(_after(telling, place), note)
+            except _Refused as refused:
+                if refused.word not in _ANEW:
+                    raise
+        channel = self._options.channel
+        answer, note = self._smaller("chat.postMessage", {"channel": channel, **content}, telling)
+        place = {"channel": str(answer.get("channel") or channel), "ts": str(answer.get("ts") or "")}
+        return Accepted(_after(telling, place), note)
+
+    def _follow(self, message: Message, telling: Telling, content: dict[str, Any], place: Memory) -> str:
+        """What changed, at the message that is there already."""
+        note = ""
+        done = message.progress.get("updated") == place["ts"]
+        if self._options.follow_up != "thread" and not done:
+            _, note = self._smaller("chat.update", {**content, **place}, telling)
+        # An update makes no sound; what is meant to does so by a reply that the channel sees.
+        loud = bool(_LOUD & message.marks)
+        if self._options.follow_up != "update" or loud:
+            reply = {"channel": place["channel"], "thread_ts": place["ts"], "text": blocks.news(telling), **_QUIET}
+            if loud:
+                reply["reply_broadcast"] = True
+            try:
+                self._call("chat.postMessage", reply)
+            except DeliveryFailed as failure:
+                failure.progress = {"updated": place["ts"]}
+                raise
+            except _Refused as refused:
+                if refused.word in _ANEW:
+                    raise
+                raise self._failure(refused, {"updated": place["ts"]}) from None
+        return note
+
+    def _content(self, telling: Telling) -> dict[str, Any]:
+        template = self._options.templates.text
+        if template is None:
+            return {"text": blocks.plain(telling), "blocks": blocks.blocks(telling), **_QUIET}
+        text = self._context.templates.text(
+            self.name, template, telling, lambda: "", escape=blocks.escape, limit=blocks.SECTION
+        )
+        if not text:  # it failed
+            return {"text": blocks.plain(telling), "blocks": blocks.blocks(telling), **_QUIET}
+        return {"text": text, **_QUIET}
+
+    def _smaller(self, method: str, content: dict[str, Any], telling: Telling) -> tuple[Mapping[str, Any], str]:
+        """The answer; where Slack finds it too large or not to its taste, as plain text instead, once."""
+        try:
+            return self._call(method, content), ""
+        except _Refused as refused:
+            if refused.word not in _SMALLER:
+                raise
+            # An update without blocks would keep the old ones.
+            plain = {**content, "text": blocks.plain(telling), "blocks": []}
+            if method != "chat.update":
+                del plain["blocks"]
+            return self._call(method, plain), f"sent plain: Slack said {refused.word}"
+
+    def _call(self, method: str, content: dict[str, Any]) -> Mapping[str, Any]:
+        body = json.dumps(content).encode()
+        kind = "application/json; charset=utf-8"
+        if self._options.webhook_url is not None:
+            answer = self._wire.post(reveal_url(self._options.webhook_url, "webhook_url"), body, kind)
+            word = answer.text.strip()
+            if answer.status == 200 and word == "ok":
+                return {}
+            raise _Refused(word if word.replace("_", "").isalpha() and len(word) < 50 else "", answer)
+        assert self._options.token is not None  # noqa: S101  # the options hold one of the two
+        token = reveal(self._options.token, "token")
+        answer = self._wire.post(f"{self._options.url}/{method}", body, kind, {"Authorization": f"Bearer {token}"})
+        try:
+            said = json.loads(answer.text)
+        except ValueError:
+            said = None
+        if not isinstance(said, dict):
+            raise _Refused("", answer)
+        if said.get("ok") is True:
+            return said
+        raise _Refused(str(said.get("error", "")), answer)
+
+    def _failure(self, refused: _Refused, progress: Memory) -> DeliveryFailed:
+        word, answer = refused.word, refused.answer
+        text = f"{answer.host} said {self._wire.said(word, 60)}{_ADVICE.get(word, '')}"
+        if word in _AGAIN:
+            return DeliveryFailed(_AGAIN[word], text, retry=True, after=answer.retry_after, progress=progress)
+        if word in _CREDENTIAL:
+            return DeliveryFailed(Reason.AUTH, text, retry=True, opens_circuit=True, progress=progress)
+        if word and answer.status < 500 and answer.status not in (401, 408, 429):
+            reason = Reason.TOO_LARGE if word in _TOO_LONG else Reason.REJECTED
+            return DeliveryFailed(reason, text, retry=False)
+        if answer.status == 200:
+            text = f"{answer.host} answered with something that is not Slack's; is a proxy in between?"
+            return DeliveryFailed(Reason.UNAVAILABLE, text, retry=True, progress=progress)
+        failure = self._wire.failure(answer, word)
+        failure.progress = progress
+        return failure
+
+
+_QUIET = {"unfurl_links": False, "unfurl_media": False}
+
+
+def _after(telling: Telling, place: Memory) -> Memory:
+    """Where the next change of the group goes; once all is over, to a message of its own."""
+    return {} if telling.over or telling.storm or not place["ts"] else place
+
+
+def build(options: Options, context: ReceiverContext) -> SlackReceiver:
+    """A receiver of this kind."""
+    return SlackReceiver(options, context)
