@@ -23,7 +23,7 @@ class Severity(StrEnum):
     def of(cls, labels: Mapping[str, str]) -> Severity:
         """What the label says; OTHER if it says none of the three."""
         word = labels.get("severity", "").lower()
-        return cls(word) if word in cls else cls.OTHER
+        return next((each for each in cls if each.value == word), cls.OTHER)
 
     @property
     def rank(self) -> int:
