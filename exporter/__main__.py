@@ -11,8 +11,10 @@ from chassis.settings import SettingsError
 from exporter.app import VERSION
 from exporter.commands.check import check
 from exporter.commands.metrics import metrics
+from exporter.commands.reputation import reputation
 from exporter.commands.run import run
 from exporter.commands.sample import sample
+from exporter.reputation.names import Ip, read
 
 EXIT_SETTINGS = 2
 
@@ -66,7 +68,16 @@ Prints each metric with its labels, meaning, type and unit. docs/metrics.md has 
 come by, how fresh they are, and an example query.
 """
 
-COMMANDS = ("run", "check", "sample", "metrics")
+REPUTATION = """\
+Asks each blocklist of the configuration once, for its addresses or for any other, and prints what it says: its
+code and what that means, its reason, since when (as the state file knows), and the page to ask for removal.
+Questions are spaced as in the daemon. A list that fails its test is not believed. Nothing is written.
+
+exit codes: 0 no list that answered lists an address; 1 at least one does; 2 nothing to ask, or a mistake in the
+configuration or on the command line; 3 no list truly answered
+"""
+
+COMMANDS = ("run", "check", "sample", "metrics", "reputation")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -96,8 +107,23 @@ def parser() -> argparse.ArgumentParser:
         default="table",
         help="a table for people, or the exposition",
     )
+    asking = commands.add_parser(
+        "reputation",
+        parents=[config],
+        help="ask the blocklists for addresses, once",
+        description=REPUTATION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    asking.add_argument("ip", nargs="?", type=_ip, metavar="IP", help="this address; by default the configured ones")
     commands.add_parser("metrics", help="list every metric with its meaning", description=METRICS)
     return main
+
+
+def _ip(text: str) -> Ip:
+    try:
+        return read(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no IP address") from None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -117,6 +143,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 return sample(options.config, options.source, options.format)
             case "metrics":
                 return metrics()
+            case "reputation":
+                return reputation(options.config, options.ip)
             case _:
                 return run(options.config)
     except SettingsError as error:

@@ -15,6 +15,7 @@ from exporter.app import Watch
 from exporter.catalogue import CATALOGUE
 from exporter.commands.terminal import console, tell, tell_exactly
 from exporter.sampling.sampler import Run
+from exporter.sections import SECTIONS
 from exporter.settings import ExporterSettings
 
 LOOK_LIMIT = 20.0  # seconds for one source
@@ -26,7 +27,10 @@ def check(path: Path, *, connect: bool) -> int:
     out = console()
     redactor = log.configure("error", "console")
     redactor.learn(secret for _, secret in secrets_in(settings))
-    for warning in warnings(settings):
+    for warning in [
+        *warnings(settings),
+        *(w for s in SECTIONS if hasattr(s, "warnings") for w in s.warnings(settings)),
+    ]:
         tell(out, "warning", str(warning), style="yellow")
     sources = settings.queue_options()
     plural = "" if len(sources) == 1 else "s"

@@ -16,8 +16,8 @@ from chassis.exposition import Board, Format
 from chassis.settings import load, secrets_in
 from exporter.app import Watch
 from exporter.catalogue import CATALOGUE
-from exporter.commands.terminal import console, tell, tell_exactly
-from exporter.parts import Level, Part
+from exporter.commands.terminal import STYLES, console, tell, tell_exactly
+from exporter.parts import Part
 from exporter.queues.base import QueueRow, QueueSource
 from exporter.sampling.outcome import Outcome
 from exporter.settings import ExporterSettings
@@ -26,7 +26,6 @@ FAILED, UNKNOWN_SOURCE = 1, 2
 # The order of first runs: Redis is asked for the queues that were counted, and stuck jobs need the heartbeats.
 ORDER = ("counts", "workers", "changes")
 BROAD, NARROW = ("scheduled", "failed", "in Redis"), ("sched.", "failed", "Redis")
-STYLES = {Level.GOOD: "green", Level.UNKNOWN: "magenta", Level.WARNING: "yellow", Level.BAD: "bold red"}
 WIDE = 100  # columns from which headings are written out
 
 

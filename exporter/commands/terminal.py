@@ -8,6 +8,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from exporter.parts import Level
+
+STYLES = {Level.GOOD: "green", Level.UNKNOWN: "magenta", Level.WARNING: "yellow", Level.BAD: "bold red"}
 UNWRAPPED = 200  # columns where nobody looks at them: enough for any table
 
 

@@ -1,0 +1,85 @@
+"""What a user should know about a configuration of reputation, before or while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from chassis.units import format_duration
+from exporter.model import Remark, SampleFailed
+from exporter.reputation import state
+from exporter.reputation.known import PUBLIC_RESOLVERS
+from exporter.reputation.options import ReputationOptions, Resolver
+from exporter.sampling.sampler import Run
+
+if TYPE_CHECKING:
+    from exporter.reputation.part import Reputation
+
+PUBLIC_ADVICE = (
+    "most lists refuse it, or answer that all is clean; run one of your own and name it in `resolvers`"
+)
+
+
+def public(servers: Iterable[Resolver]) -> Iterator[tuple[Resolver, str]]:
+    """Resolvers that anybody may use, with whose they are."""
+    for server in servers:
+        if operator := PUBLIC_RESOLVERS.get(server.host):
+            yield server, operator
+
+
+def stretching(options: ReputationOptions, interval: float) -> dict[str, str]:
+    """Why the interval is longer than configured."""
+    return {
+        "configured": format_duration(options.interval),
+        "interval": format_duration(round(interval, 1)),
+        "reason": f"so many questions take that long at {options.queries_per_second:g} a second",
+    }
+
+
+def of_settings(options: ReputationOptions) -> list[tuple[str, str]]:
+    """What the file alone tells: path and text."""
+    found = [
+        (f"reputation.resolvers[{number}]", f"{server} is {operator}'s public resolver: {PUBLIC_ADVICE}")
+        for number, server in enumerate(options.resolvers)
+        for server, operator in public([server])
+    ]
+    if options.addresses and not options.blocklists:
+        found.append(("reputation.blocklists", "none given; nothing would be known of the addresses"))
+    if options.blocklists and not options.addresses:
+        found.append(("reputation.addresses", "none given; nothing would be asked"))
+    return found
+
+
+def remarks(part: Reputation, run: Run) -> list[Remark]:
+    """Whether resolvers answer and lists pass their tests, the query runs and the file can be read."""
+    options = part.options
+    found = [
+        Remark(str(server), f"{server} is {operator}'s public resolver", PUBLIC_ADVICE)
+        for server, operator in public(part.resolvers.servers)
+    ]
+    if part.interval > options.interval:
+        said = stretching(options, part.interval)
+        text = f"the interval of {said['configured']} cannot be held, it will be {said['interval']}: {said['reason']}"
+        found.append(Remark("interval", text, "raise `queries_per_second`, or the interval"))
+    if options.state_file is not None:
+        try:
+            state.load(options.state_file)
+        except state.StateUnusable as error:
+            found.append(Remark("state_file", f"{options.state_file}: {error}", "listings count as new"))
+    if not part.resolvers.servers or not part.resolvers.alive(part.timeout):
+        named = ", ".join(map(str, part.resolvers.servers)) or "none found"
+        return [*found, Remark("resolvers", f"no resolver answers: {named}", "check `resolvers`", fatal=True)]
+    part.looker.once(run.left, looks=False)
+    for each in part.lists:
+        for family, standing in each.standings.items():
+            if standing.usable is not True and each.options.test.enabled:
+                why = standing.why or "not tested in time"
+                text = f"{each.label} cannot be used for {family}: {why}"
+                found.append(Remark(each.label, text, "its addresses are not asked for until it passes its test"))
+    try:
+        part.count_sent(run)
+    except SampleFailed as error:
+        found.append(Remark("sent_today", error.message, error.advice, fatal=True))
+    if part.sent.bad_rows:
+        found.append(Remark("sent_today", f"{part.sent.bad_rows} rows make no sense: {part.sent.example}"))
+    return found

@@ -1,0 +1,100 @@
+"""What is known of the addresses, for people."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, NamedTuple
+
+from exporter.parts import Level, Line, Table
+from exporter.reputation.blocklists import Blocklist, Finding
+from exporter.reputation.names import Ip, family_of
+
+if TYPE_CHECKING:
+    from exporter.reputation.part import Reputation
+
+COLUMNS = ("address", "provider", "listed by", "since", "#score", "#sent today")
+
+
+class Row(NamedTuple):
+    """One address in one list, as the command `reputation` shows it."""
+
+    address: str
+    blocklist: str
+    verdict: str
+    codes: str
+    category: str
+    reason: str
+    since: str
+    delisting: str
+    level: Level
+
+
+def overview(part: Reputation) -> Table:
+    """A line an address, and one for each list that cannot be believed."""
+    lines = [_address(part, ip) for ip in part.addresses]
+    lines += [
+        Line((f"list {each.label}", "", f"{family}: {standing.why}", "", "", ""), "unusable", Level.WARNING)
+        for each in part.lists
+        for family, standing in each.standings.items()
+        if standing.usable is False
+    ]
+    return Table("reputation", COLUMNS, tuple(lines)).worst_first()
+
+
+def _address(part: Reputation, ip: Ip) -> Line:
+    found = list(part.listings(ip))
+    listed = [(each, finding) for each, finding in found if finding.listed]
+    true = [finding for _, finding in found if finding.listed is not None]
+    since = min((finding.since for _, finding in listed if finding.since is not None), default=None)
+    score = part.score(ip)
+    sent = part.sent.counts.get(str(ip))
+    cells = (
+        str(ip),
+        part.addresses[ip].provider,
+        ", ".join(f"{each.label} ({_categories(each, finding)})" for each, finding in listed),
+        _day(since),
+        "–" if score is None else f"{score:g}",
+        "–" if sent is None else f"{sent:,.0f}",
+    )
+    if listed:
+        critical = any(each.tier == "critical" for each, _ in listed)
+        return Line(cells, "listed", Level.BAD if critical else Level.WARNING)
+    if not true:
+        return Line(cells, "unknown", Level.UNKNOWN)
+    word = "clean" if len(true) == len(found) else f"clean on {len(true)} of {len(found)}"
+    return Line(cells, word, Level.GOOD)
+
+
+def rows(part: Reputation) -> list[Row]:
+    """Every address in every list, listings first."""
+    order = list(Level)
+    found = [_row(each, finding, ip) for ip in part.addresses for each, finding in part.listings(ip)]
+    return sorted(found, key=lambda row: -order.index(row.level))
+
+
+def _row(blocklist: Blocklist, finding: Finding, ip: Ip) -> Row:
+    if finding.listed is None:
+        why = finding.why or blocklist.standings[family_of(ip)].why or "not asked in time"
+        verdict = finding.result.value if finding.result and not finding.result.true else "unknown"
+        return Row(str(ip), blocklist.label, verdict, "", "", why, "", "", Level.UNKNOWN)
+    if not finding.listed:
+        return Row(str(ip), blocklist.label, "clean", "", "", "", "", "", Level.GOOD)
+    return Row(
+        str(ip),
+        blocklist.label,
+        "listed",
+        ", ".join(finding.codes),
+        _categories(blocklist, finding),
+        finding.reason,
+        _day(finding.since),
+        blocklist.delisting,
+        Level.BAD if blocklist.tier == "critical" else Level.WARNING,
+    )
+
+
+def _categories(blocklist: Blocklist, finding: Finding) -> str:
+    return ", ".join(dict.fromkeys(blocklist.rules.category(code) for code in finding.codes))
+
+
+def _day(moment: float | None) -> str:
+    return "" if moment is None else f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M}"
