@@ -44,6 +44,10 @@ Parameters = Mapping[str, Any] | Sequence[Any] | None
 Query = LiteralString | sql.Composed | sql.SQL
 
 
+class Busy(SampleFailed):
+    """Others of ours had the connection all the time: that says nothing of the database."""
+
+
 class EpochLoader(Loader):
     """Times as epoch seconds: half the work of a datetime, and infinity is a number too."""
 
@@ -110,6 +114,13 @@ class Session:
     def row(self, query: Query, parameters: Parameters = None) -> tuple[Any, ...]:
         """The first row of a query that always has one."""
         return self.rows(query, parameters)[0]
+
+    def plain(self, query: LiteralString) -> list[dict[str, Any]]:
+        """All rows by the names of their columns, asked by the simple protocol: PgBouncer's console knows no other."""
+        cursor = self._connection.cursor()
+        self._timed(cursor, query, None)
+        names = [column.name for column in cursor.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
     def within(self, seconds: float, query: Query, parameters: Parameters = None) -> list[tuple[Any, ...]] | None:
         """All rows, or None if they took longer than `seconds`; the transaction goes on either way."""
@@ -229,7 +240,7 @@ class Database:
         """
         place = self._lanes[lane]
         if not place.lock.acquire(timeout=max(run.left, 0.001)):
-            raise SampleFailed(
+            raise Busy(
                 Reason.TIMEOUT, "the connection was busy with another sampler all the time", about=self.safe_url
             )
         try:

@@ -116,6 +116,19 @@ class Store:
                     totals[name] = totals.get(name, 0) + value
         return totals
 
+    @contextmanager
+    def primaries(self, run: Run) -> Iterator[dict[str, Client]]:
+        """A client of each server that has keys of its own, by its address: the one, or a cluster's primaries.
+
+        What fails in the block becomes SampleFailed. Time spent in it is charged as Redis'.
+        """
+        with self._talking(run) as client:
+            if isinstance(client, RedisCluster):
+                nodes: Any = client  # untyped there
+                yield {node.name: nodes.get_redis_connection(node) for node in nodes.get_primaries()}
+            else:
+                yield {"": client}
+
     def _round(self, run: Run, batch: list[Command]) -> list[Any]:
         if run.left <= 0:
             raise SampleFailed(Reason.TIMEOUT, f"{self.safe_url}: not done within {run.limit:g} s", about=self.safe_url)

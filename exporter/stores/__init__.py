@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from chassis.settings import Settings
 from exporter.parts import Part, PartContext
+from exporter.stores.options import Section
+from exporter.stores.postgres import PostgresHealth
+from exporter.stores.redis import RedisHealth
+from exporter.stores.reference import guide
 
 
-class Section(Settings):
-    """The part of the configuration that names stores."""
+def build(section: Section, context: PartContext) -> list[Part]:
+    """A part for each store."""
+    databases: list[Part] = [PostgresHealth(options, context) for options in section.postgres]
+    return [*databases, *(RedisHealth(options, context) for options in section.redis)]
 
 
-def build(_section: Section, _context: PartContext) -> list[Part]:
-    """What is to be watched."""
-    return []
+__all__ = ["Section", "build", "guide"]

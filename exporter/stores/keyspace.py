@@ -1,0 +1,76 @@
+"""Keys by kind, from a bounded sample: RANDOMKEY and TYPE; of few keys, all. Never KEYS, never all of many."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from redis import exceptions
+
+from exporter.clients.redis import Client
+
+KINDS = ("string", "list", "hash", "set", "zset", "stream")
+SCAN_COUNT = 1_000  # buckets a SCAN visits
+MOST_SCANS = 20  # a table that once was large is mostly empty buckets: not worth walking through
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Kinds of the keys that were looked at, of `size` keys in all."""
+
+    size: int
+    kinds: Mapping[str, int]
+
+
+def look(client: Client, size: int, most: int) -> Sample:
+    """Look at `most` keys of a server that has `size`, of about as many at all.
+
+    RANDOMKEY chooses fairly, with repetition (Redis' dictGetFairRandomKey). Raises redis.RedisError, among them
+    NoPermissionError if the user may not look at any key.
+    """
+    keys = _all_keys(client, most) if size <= most else None
+    if keys is None:
+        keys = [key for key in _asked(client, [("RANDOMKEY",)] * most) if key is not None]
+    kinds = Counter(kind.decode() for kind in _asked(client, [("TYPE", key) for key in keys]))
+    del kinds["none"]  # gone in between
+    return Sample(size, kinds)
+
+
+def _all_keys(client: Client, most: int) -> list[bytes] | None:
+    """All keys there are, or None if that would take too long."""
+    found: dict[bytes, None] = {}
+    cursor = 0
+    for _ in range(MOST_SCANS):
+        cursor, keys = client.scan(cursor, count=SCAN_COUNT)
+        found.update(dict.fromkeys(keys))
+        if len(found) > 2 * most:
+            return None
+        if cursor == 0:
+            return list(found)
+    return None
+
+
+def _asked(client: Client, commands: Iterable[tuple[Any, ...]]) -> list[Any]:
+    """Answers in order. Keys that a cluster is moving just now are as good as gone."""
+    pipeline = client.pipeline(transaction=False)
+    for command in commands:
+        pipeline.execute_command(*command)
+    answers: list[Any] = pipeline.execute(raise_on_error=False)
+    for answer in answers:
+        if isinstance(answer, exceptions.RedisError) and not isinstance(answer, exceptions.AskError):
+            raise answer
+    return [answer for answer in answers if not isinstance(answer, exceptions.RedisError)]
+
+
+def shares(samples: Iterable[Sample]) -> dict[str, float]:
+    """Each kind's part of all keys, from samples of one or several servers; 0 for kinds that were not met."""
+    estimates = dict.fromkeys(KINDS, 0.0)
+    total = 0
+    for sample in samples:
+        total += sample.size
+        seen = sum(sample.kinds.values())
+        for kind in KINDS:
+            estimates[kind] += sample.size * sample.kinds.get(kind, 0) / seen if seen else 0.0
+    return {kind: estimate / total if total else 0.0 for kind, estimate in estimates.items()}
