@@ -49,7 +49,7 @@ LABELS: dict[str, str] = {
     "python": "Version of Python.",
     "ip": "The address, as `addresses[].ip` says in its shortest form.",
     "blocklist": "The list's `name` in the configuration, by default its zone.",
-    "code": "Of a response: its HTTP status, `_other` past the first 20. Of a listing: the address that the list returned.",
+    "code": "Of a response: its HTTP status, `_other` past the first 20. Of a listing: the address that came back.",
     "category": "What a listing's code means, such as `SBL`; `unspecified` where that is not known.",
     "tier": "The list's `severity`: `critical` or `warning`.",
     "family": "`ipv4` or `ipv6`; those that there are addresses of.",
