@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import struct
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, LiteralString
@@ -70,13 +70,20 @@ class Session:
     """A connection in use: what it runs is timed and charged to the run. `begin` opens its one transaction."""
 
     def __init__(
-        self, connection: psycopg.Connection[Any], run: Run, clock: Clock, guard: Guard, silence: Silence
+        self,
+        connection: psycopg.Connection[Any],
+        run: Run,
+        clock: Clock,
+        guard: Guard,
+        silence: Silence,
+        explain: Callable[[psycopg.Error], SampleFailed],
     ) -> None:
         self._connection = connection
         self._run = run
         self._clock = clock
         self._guard = guard
         self._silence = silence
+        self._explain = explain
 
     def begin(self, avoid: Sequence[str] = ()) -> None:
         """From now on one REPEATABLE READ, READ ONLY snapshot, taken by the next query.
@@ -134,6 +141,28 @@ class Session:
             rows = None
         self._connection.execute("rollback to savepoint attempt")
         return rows
+
+    def attempt(
+        self, query: Query, parameters: Parameters = None, *, lock_timeout: float | None = None
+    ) -> list[tuple[Any, ...]] | SampleFailed:
+        """All rows, or why the server refuses them; the transaction goes on either way.
+
+        `lock_timeout`: seconds to wait for a lock, if not the usual ones. A time limit that has passed is raised as
+        ever: what follows would have no time either.
+        """
+        limit = "" if lock_timeout is None else f"; set local lock_timeout = '{int(lock_timeout * 1000)}ms'"
+        self._connection.execute(f"savepoint attempt{limit}".encode())
+        answer: list[tuple[Any, ...]] | SampleFailed
+        try:
+            answer = self.rows(query, parameters)
+        except psycopg.errors.QueryCanceled:
+            raise
+        except psycopg.Error as error:
+            if self._connection.info.transaction_status is not TransactionStatus.INERROR:
+                raise
+            answer = self._explain(error)
+        self._connection.execute("rollback to savepoint attempt; release savepoint attempt")
+        return answer
 
     def stream(
         self, query: Query, parameters: Parameters = None, *, ticks: bool = False
@@ -245,7 +274,7 @@ class Database:
             )
         try:
             with self._guarded(place, run) as (connection, guard):
-                session = Session(connection, run, self._clock, guard, self._silence)
+                session = Session(connection, run, self._clock, guard, self._silence, self._explain)
                 yield session
                 session.finish()
         finally:
@@ -273,11 +302,14 @@ class Database:
                     raise
         except psycopg.Error as error:
             place.close()
-            raise explain(error, self.safe_url, self._url) from error
+            raise self._explain(error) from error
         except BaseException:
             # The block may have left a transaction open, or a half-read answer.
             place.close()
             raise
+
+    def _explain(self, error: psycopg.Error) -> SampleFailed:
+        return explain(error, self.safe_url, self._url)
 
     def _connect(self, run: Run) -> psycopg.Connection[Any]:
         try:

@@ -4,6 +4,6 @@ A kind is a module with `KIND`, `Options` (its settings) and `build(options, con
 have `guide() -> Guide`, its chapters of the reference pages.
 """
 
-from exporter.queues import hybrid
+from exporter.queues import hybrid, pgmq
 
-KINDS = (hybrid,)
+KINDS = (hybrid, pgmq)

@@ -88,13 +88,18 @@ class QueueOptions(Settings):
     def _one_each(cls, targets: Mapping[str, TargetOptions]) -> Mapping[str, TargetOptions]:
         names: dict[QueueKey, str] = {}
         for name in targets:
-            if name != "*" and (other := names.setdefault(QueueKey.parse(name), name)) != name:
+            if name != "*" and (other := names.setdefault(cls.key_of(name), name)) != name:
                 raise ValueError(f"{other!r} and {name!r} name the same queue; keep one")
         return targets
 
+    @classmethod
+    def key_of(cls, name: str) -> QueueKey:
+        """The queue that a name in the configuration stands for."""
+        return QueueKey.parse(name)
+
     def named_targets(self) -> dict[QueueKey, Target]:
         """Targets of the queues that are named."""
-        return {QueueKey.parse(n): t.as_target() for n, t in self.targets.items() if n != "*"}
+        return {self.key_of(n): t.as_target() for n, t in self.targets.items() if n != "*"}
 
     def other_target(self) -> Target:
         """The target of all other queues."""

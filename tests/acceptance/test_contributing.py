@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -34,8 +35,8 @@ def checkout(tmp_path: Path) -> Path:
     shutil.copy(KIND, tmp_path / "exporter" / "queues" / "tally.py")
     registry = tmp_path / "exporter" / "queues" / "__init__.py"
     before = registry.read_text()
-    after = before.replace("from exporter.queues import hybrid\n", "from exporter.queues import hybrid, tally\n")
-    registry.write_text(after.replace("KINDS = (hybrid,)", "KINDS = (hybrid, tally)"))
+    after = re.sub(r"^(from exporter\.queues import .*)$", r"\1, tally", before, flags=re.MULTILINE)
+    registry.write_text(re.sub(r"^(KINDS = \(.*?),?\)$", r"\1, tally)", after, flags=re.MULTILINE))
     changed = difflib.ndiff(before.splitlines(), registry.read_text().splitlines())
     assert sum(line.startswith("+ ") for line in changed) == 2  # the import and the entry
     return tmp_path

@@ -1,0 +1,135 @@
+"""Which queues a database has, and their tables as they are: read at each look, since queues come and go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from psycopg import sql
+
+from exporter.clients.postgres import Session
+from exporter.model import Reason, SampleFailed
+from exporter.queues.reading.tables import read_blocks
+
+NEEDED = ("msg_id", "read_ct", "vt")
+AT_ONCE = 50  # queues in one statement
+
+
+BLOCKS = read_blocks(__package__, "pgmq.sql")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What a table has. Empty: it was not looked at, or is not there."""
+
+    names: frozenset[str] = frozenset()  # that the role may read
+    indexed: frozenset[str] = frozenset()  # that an index begins with
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A queue as the database lists it. Times are epoch seconds."""
+
+    name: str
+    created: float
+    table: str | None
+    oid: int | None
+    kind: str | None  # pg_class.relkind
+    unlogged: bool
+    readable: bool
+    archive: str | None
+    archive_oid: int | None
+    archive_readable: bool
+    allocated: int | None  # the last number that was given out; None: that cannot be read here
+    filenode: int | None  # changes when the table is emptied as a whole; None: it is partitioned
+    deleted: int  # messages that have left it, by the server's statistics, which are late by up to ten seconds
+    columns: Columns = Columns()
+    archive_columns: Columns = Columns()
+
+    @property
+    def base_name(self) -> str | None:
+        """Of a dead-letter queue: the name of the queue whose failed messages it holds."""
+        return self.name[:-4] if self.name.lower().endswith("_dlq") and len(self.name) > 4 else None
+
+    @property
+    def tells_reads(self) -> bool:
+        """Whether it says when a message was last read: pgmq 1.10 and later."""
+        return "last_read_at" in self.columns.names
+
+    @property
+    def seek_archive(self) -> bool:
+        """Whether an index finds what was archived lately."""
+        has = self.archive_columns
+        return self.archive_readable and "archived_at" in has.indexed and {"archived_at", *NEEDED[:2]} <= has.names
+
+    def problem(self, *, standby: bool) -> SampleFailed | None:
+        """Why it cannot be counted."""
+        if self.table is None:
+            return SampleFailed(
+                Reason.MISSING,
+                f"queue {self.name!r} is in pgmq.meta, but its table pgmq.q_{self.name.lower()} is not there",
+                "drop the queue with pgmq.drop_queue, or create it anew",
+            )
+        if standby and self.unlogged:
+            return SampleFailed(
+                Reason.MISSING,
+                f"queue {self.name!r} is unlogged: a standby does not have its messages",
+                "watch it on the primary",
+            )
+        if not self.readable and not self.columns.names:
+            return SampleFailed(
+                Reason.PERMISSION,
+                f"the role may not read pgmq.{self.table}",
+                "`postwatch-exporter check --connect` prints the GRANT to run",
+            )
+        if missing := [name for name in NEEDED if name not in self.columns.names]:
+            return SampleFailed(
+                Reason.MISSING,
+                f"pgmq.{self.table} has no column {', '.join(missing)} that the role may read",
+                "this is no table of pgmq, or one of a version that is not known",
+            )
+        return None
+
+
+class Listing:
+    """Reads the list, and remembers columns of tables that it has seen. Not thread-safe."""
+
+    def __init__(self) -> None:
+        self._columns: dict[int, Columns] = {}
+
+    def forget(self) -> None:
+        """Something was not as remembered: look at all columns again."""
+        self._columns.clear()
+
+    def read(self, tx: Session) -> list[Listed]:
+        """All queues, the oldest first."""
+        found = [Listed(*row) for row in tx.rows(sql.SQL(BLOCKS["queues"]))]
+        oids = {oid for one in found for oid in (one.oid, one.archive_oid) if oid is not None}
+        if new := sorted(oids - self._columns.keys()):
+            for oid, names, indexed in tx.rows(sql.SQL(BLOCKS["columns"]), {"tables": new}):
+                self._columns[oid] = Columns(frozenset(names or ()), frozenset(indexed))
+        self._columns = {oid: columns for oid, columns in self._columns.items() if oid in oids}
+        listed = [
+            replace(
+                one,
+                columns=self._columns.get(one.oid or 0, Columns()),
+                archive_columns=self._columns.get(one.archive_oid or 0, Columns()),
+            )
+            for one in found
+        ]
+        return sorted(listed, key=lambda one: (one.created, one.name))
+
+
+def joined(block: str, queues: Iterable[tuple[int, Listed, Mapping[str, sql.Composable]]]) -> sql.Composed:
+    """A block for each of these queues, in one statement; its rows begin with the queue's number here."""
+    parts = [
+        sql.SQL(BLOCKS[block]).format(
+            queue=sql.SQL("{}::int4").format(sql.Literal(number)),
+            table=sql.Identifier("pgmq", listed.table or ""),
+            archive=sql.Identifier("pgmq", listed.archive or ""),
+            last_read=sql.SQL("last_read_at" if listed.tells_reads else "null::timestamptz"),
+            **names,
+        )
+        for number, listed, names in queues
+    ]
+    return sql.SQL("\nunion all\n").join(parts)
