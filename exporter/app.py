@@ -146,9 +146,10 @@ class Watch:
     def start(self) -> None:
         """Sample from now on; returns at once."""
         self.publish_settings()
-        self.sampling.start()
         for part in self.parts:
             part.start()
+        # After the parts, so that their samplers' first runs find them at work.
+        self.sampling.start()
 
     def pause(self, timeout: float) -> None:
         """Stop sampling within about `timeout` seconds; the connections stay."""
