@@ -87,9 +87,7 @@ class Resolver(Address):
             pass
         resolver = super().parse(value)
         if not resolver.host or not resolver.port:
-            raise ValueError(
-                f"{found(value)} is no resolver; write e.g. 127.0.0.1, [::1]:5353, unbound:53"
-            )
+            raise ValueError(f"{found(value)} is no resolver; write e.g. 127.0.0.1, [::1]:5353, unbound:53")
         return resolver
 
 
@@ -139,9 +137,7 @@ class BlocklistOptions(Settings):
     weight: float | None = Field(
         None, ge=0, le=100, description="What a listing takes from the score; by default 40 if critical, else 15."
     )
-    families: tuple[Family, ...] = Field(
-        FAMILIES, description="Address families to ask it for: `ipv4`, `ipv6`."
-    )
+    families: tuple[Family, ...] = Field(FAMILIES, description="Address families to ask it for: `ipv4`, `ipv6`.")
     queries_per_second: float | None = Field(
         None, gt=0, le=1000, description="To this list alone; by default as many as to all together."
     )
@@ -151,6 +147,13 @@ class BlocklistOptions(Settings):
     )
     delisting: str = Field("", description="Page where removal is asked for; known for the common lists.")
     test: TestOptions = Field(default_factory=TestOptions, description="How it is verified before it is believed.")
+
+    @field_validator("families")
+    @classmethod
+    def _some(cls, families: tuple[Family, ...]) -> tuple[Family, ...]:
+        if not families:
+            raise ValueError("none given; allowed: ipv4, ipv6")
+        return tuple(dict.fromkeys(families))
 
     @model_validator(mode="after")
     def _named(self) -> Self:
@@ -180,9 +183,7 @@ class ScoreOptions(Settings):
     """The reputation score: 100 less the weights of the lists that list an address."""
 
     ageing: Ratio = Field(0.5, description="Share of its weight that an old listing takes in addition.")
-    full_after: Duration = Field(
-        7 * 86_400.0, description="Age at which it takes all of that; less before."
-    )
+    full_after: Duration = Field(7 * 86_400.0, description="Age at which it takes all of that; less before.")
 
 
 class SentTodayOptions(Settings):

@@ -15,9 +15,7 @@ from exporter.sampling.sampler import Run
 if TYPE_CHECKING:
     from exporter.reputation.part import Reputation
 
-PUBLIC_ADVICE = (
-    "most lists refuse it, or answer that all is clean; run one of your own and name it in `resolvers`"
-)
+PUBLIC_ADVICE = "most lists refuse it, or answer that all is clean; run one of your own and name it in `resolvers`"
 
 
 def public(servers: Iterable[Resolver]) -> Iterator[tuple[Resolver, str]]:
@@ -76,6 +74,11 @@ def remarks(part: Reputation, run: Run) -> list[Remark]:
                 why = standing.why or "not tested in time"
                 text = f"{each.label} cannot be used for {family}: {why}"
                 found.append(Remark(each.label, text, "its addresses are not asked for until it passes its test"))
+    tested = [
+        standing.usable for each in part.lists if each.options.test.enabled for standing in each.standings.values()
+    ]
+    if tested and not any(tested):
+        found.append(Remark("blocklists", "none of the lists can be used", fatal=True))
     try:
         part.count_sent(run)
     except SampleFailed as error:

@@ -32,12 +32,15 @@ class Row(NamedTuple):
 def overview(part: Reputation) -> Table:
     """A line an address, and one for each list that cannot be believed."""
     lines = [_address(part, ip) for ip in part.addresses]
-    lines += [
-        Line((f"list {each.label}", "", f"{family}: {standing.why}", "", "", ""), "unusable", Level.WARNING)
-        for each in part.lists
-        for family, standing in each.standings.items()
-        if standing.usable is False
-    ]
+    for each in part.lists:
+        unusable: dict[str, list[str]] = {}
+        for family, standing in each.standings.items():
+            if standing.usable is False:
+                unusable.setdefault(standing.why, []).append(family)
+        lines += [
+            Line((f"list {each.label}", "", f"{', '.join(families)}: {why}", "", "", ""), "unusable", Level.WARNING)
+            for why, families in unusable.items()
+        ]
     return Table("reputation", COLUMNS, tuple(lines)).worst_first()
 
 
@@ -86,7 +89,8 @@ def _row(blocklist: Blocklist, finding: Finding, ip: Ip) -> Row:
         ", ".join(finding.codes),
         _categories(blocklist, finding),
         finding.reason,
-        _day(finding.since),
+        # What is seen for the first time here may be listed for long: that is known from the state file alone.
+        "" if finding.since == finding.checked else _day(finding.since),
         blocklist.delisting,
         Level.BAD if blocklist.tier == "critical" else Level.WARNING,
     )
