@@ -20,7 +20,7 @@ class Change(StrEnum):
     """What became of an alert by one word about it."""
 
     OPENED = "opened"  # an episode begins
-    CHANGED = "changed"  # it fires on, with other annotations or in another group
+    CHANGED = "changed"  # it fires on, with other annotations
     STILL = "still"  # it fires on
     ENDED = "ended"  # the episode ends
     MISSED = "missed"  # an episode began and ended, and only its end was told: kept, nobody is told
@@ -37,7 +37,6 @@ class Episode:
     ended_at: float | None  # when the end was told, by our clock
     ended_by: str  # external URL of the Alertmanager that told the end, or who else ended it
     content: str  # digest of what a person would be told
-    group: str
 
 
 @dataclass(frozen=True)
@@ -65,8 +64,6 @@ def _firing(before: Episode | None, alert: Alert, content: str, now: float) -> D
         # A later start is the same incident for who is at it: no end was told in between.
         if content != before.content:
             return Decision(Change.CHANGED, "its annotations are others")
-        if alert.group != before.group:
-            return Decision(Change.CHANGED, "it is in another group")
         return Decision(Change.STILL, "it fires on")
     ends_at = before.ends_at if before.ends_at is not None else before.starts_at
     if alert.starts_at > max(ends_at, before.starts_at):

@@ -20,6 +20,7 @@ _QUOTED = r'"(?:[^"\\]|\\.)*"'
 _MATCHER = re.compile(
     rf"\s*({_QUOTED}|[A-Za-z_][A-Za-z0-9_]*)\s*(=~|!~|!=|=)\s*({_QUOTED}|[^\s\"{{}},=!~]*)\s*", re.DOTALL
 )
+_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 
 
@@ -57,7 +58,7 @@ class Matcher:
         return fulfilled is not self.operator.startswith("!")
 
     def __str__(self) -> str:
-        label = self.label if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", self.label) else _quoted(self.label)
+        label = self.label if re.fullmatch(_NAME, self.label) else _quoted(self.label)
         return f"{label}{self.operator}{_quoted(self.value)}"
 
     @classmethod

@@ -31,6 +31,7 @@ _PATIENCE = 10  # seconds to wait for a free connection
 _WRITERS = 7_706_873_720  # the advisory lock's number
 _MIGRATING = _WRITERS + 1
 _VACUUM_STEP = 200  # pages
+_CLASSES = {"28": "the log-in is refused", "53": "it has no room left", "57": "it is shutting down"}  # of SQLSTATE
 
 
 class StoreFailed(Exception):

@@ -110,7 +110,8 @@ outbox = Table(
     Column("next_at", Double, nullable=False),
     Column("expires_at", Double, nullable=False),
     Column("attempts", Integer, nullable=False),
-    Column("ambiguous", Boolean, nullable=False),  # an attempt may have arrived
+    Column("maybe", Boolean, nullable=False),  # an attempt may have arrived
+    Column("ambiguities", Integer, nullable=False, server_default="0"),  # attempts whose repetition may be a second one
     Column("lease_until", Double),
     Column("lease_by", String(36)),
     Column("reason", String(32), nullable=False, server_default=""),

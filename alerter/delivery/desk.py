@@ -1,0 +1,230 @@
+"""One receiver's deliveries: a dispatcher that claims, and workers that send."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
+
+from alerter.delivery.circuit import Circuit
+from alerter.delivery.pace import Pace
+from alerter.model import Reason, Severity
+from alerter.outbox import claims
+from alerter.outbox.claims import Claim
+from alerter.receivers.base import Accepted, DeliveryFailed, Receiver
+from alerter.store.engine import Store, StoreFailed
+from chassis.backoff import Backoff
+from chassis.clock import Clock
+from chassis.log import Repeats, get_logger
+
+log = get_logger(__name__)
+
+WORKERS = 8
+ORDINARY = 5  # of them for what is not urgent
+_LOOK = 1.0  # seconds between looks at what other replicas, or the passing of time, made due
+_SOON = 0.02  # seconds until another look where more is waiting than may be sent
+
+
+class Tally(Protocol):
+    """Who counts."""
+
+    def delivered(self, receiver: str, severity: Severity, seconds: float) -> None:
+        """Accepted, so long after the webhook."""
+
+    def ended(self, receiver: str, outcome: str) -> None:
+        """A delivery is done with: `accepted`, `dead`, `superseded`, `collapsed`."""
+
+    def failed(self, receiver: str, reason: Reason) -> None:
+        """An attempt failed."""
+
+
+class Desk:
+    """Started and stopped once. `wake` says that there is something new."""
+
+    def __init__(
+        self,
+        receiver: Receiver,
+        store: Store,
+        clock: Clock,
+        tally: Tally,
+        *,
+        before: Desk | None = None,
+        backoff: Backoff | None = None,
+        on_trouble: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.receiver = receiver
+        self.circuit = Circuit(clock)
+        # The provider's count goes on, whatever is read here anew.
+        self.pace = before.pace if before and before.receiver.rate == receiver.rate else Pace(receiver.rate, clock)
+        self._store = store
+        self._clock = clock
+        self._tally = tally
+        self._backoff = backoff or Backoff(1.0, 60.0)
+        self._on_trouble = on_trouble
+        self._holder = str(uuid.uuid4())
+        self._repeats = Repeats(log)
+        self._news = threading.Event()
+        self._stopping = threading.Event()
+        self._lock = threading.Lock()
+        self._busy = {True: 0, False: 0}
+        self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix=f"deliver-{receiver.name}")
+        self._dispatcher = threading.Thread(target=self._dispatch, name=f"desk-{receiver.name}", daemon=True)
+
+    def start(self) -> None:
+        """Deliver from now on."""
+        self._dispatcher.start()
+
+    def wake(self) -> None:
+        """There may be something to do."""
+        self._news.set()
+
+    def stop(self, timeout: float) -> None:
+        """Begins nothing more; what is under way may end within `timeout` seconds. What does not is sent again."""
+        self._stopping.set()
+        self._news.set()
+        if self._dispatcher.ident is not None:
+            self._dispatcher.join(timeout)
+        ender = threading.Thread(target=self._pool.shutdown, kwargs={"cancel_futures": True}, daemon=True)
+        ender.start()
+        ender.join(timeout)
+        self.receiver.close()
+
+    def _dispatch(self) -> None:
+        while not self._stopping.is_set():
+            self._news.clear()
+            try:
+                pause = self._round()
+                self._repeats.recovered("store", "store is back", receiver=self.receiver.name)
+            except StoreFailed as error:
+                self._repeats.failed(
+                    "store", "nothing can be delivered", reason=str(error), receiver=self.receiver.name
+                )
+                pause = _LOOK
+            except Exception:
+                log.exception("dispatching failed", receiver=self.receiver.name)
+                pause = _LOOK
+            self._news.wait(pause)
+
+    def _round(self) -> float:
+        """Claims what may be sent and hands it out; answers the seconds until the next look."""
+        wait = max(self.circuit.wait(), self.pace.wait())
+        if wait:
+            return min(wait, _LOOK)
+        self._collapse()
+        sent = self._hand_out(urgent=True) + self._hand_out(urgent=False)
+        return _SOON if sent else _LOOK
+
+    def _hand_out(self, *, urgent: bool) -> int:
+        with self._lock:
+            room = WORKERS - sum(self._busy.values())
+            if not urgent:
+                room = min(room, ORDINARY - self._busy[False])
+        count = self.circuit.permits(min(room, self.pace.free(urgent=urgent)))
+        if count <= 0 or self._stopping.is_set():
+            return 0
+        with self._store.read() as connection:
+            moment = self._store.moment(connection)
+            if connection.execute(claims.heads(self.receiver.name, moment, urgent=urgent).limit(1)).first() is None:
+                return 0
+        with self._store.touch() as connection:
+            claimed = claims.claim(
+                connection, self.receiver.name, self._holder, self._store.moment(connection), count, urgent=urgent
+            )
+        for each in claimed:
+            if each.message is not None:
+                self.pace.take(1)
+                self.circuit.trying()
+            with self._lock:
+                self._busy[urgent] += 1
+            self._pool.submit(self._work, each, urgent)
+        return len(claimed)
+
+    def _collapse(self) -> None:
+        """More than the rate bears become one message, which names the count and the worst."""
+        for urgent in (True, False):
+            limit = self.pace.free(urgent=urgent) + self.pace.bearable
+            with self._store.read() as connection:
+                moment = self._store.moment(connection)
+                count = claims.waiting(connection, self.receiver.name, moment, limit + 1, urgent=urgent)
+            if count > limit:
+                with self._store.touch() as connection:
+                    collapsed = claims.collapse(connection, self.receiver.name, moment, urgent=urgent)
+                log.warning("storm collapsed", receiver=self.receiver.name, alerts=collapsed, urgent=urgent)
+
+    def _work(self, claimed: Claim, urgent: bool) -> None:
+        try:
+            self._deliver(claimed)
+        except StoreFailed as error:
+            # What is not noted is sent again when its lease ends: at least once.
+            self._repeats.failed("note", "a delivery's outcome cannot be noted", reason=str(error))
+        except Exception:
+            log.exception("delivering failed", receiver=self.receiver.name)
+        finally:
+            with self._lock:
+                self._busy[urgent] -= 1
+            self._news.set()
+
+    def _deliver(self, claimed: Claim) -> None:
+        if claimed.message is None:
+            with self._store.touch() as connection:
+                claims.settle(connection, claimed, self._holder, self._clock.now())
+            self._tally.ended(self.receiver.name, claimed.settled)
+            return
+        try:
+            accepted = self._send(claimed)
+        except DeliveryFailed as failure:
+            self._failed(claimed, failure)
+            return
+        self.circuit.succeeded()
+        now = self._clock.now()
+        with self._store.touch() as connection:
+            claims.accept(connection, claimed, self._holder, accepted, now)
+        for _ in claimed.ids:
+            self._tally.ended(self.receiver.name, "accepted")
+        self._tally.delivered(self.receiver.name, claimed.severity, max(now - claimed.received_at, 0.0))
+        log.info("delivered", **self._fields(claimed), note=accepted.note)
+
+    def _send(self, claimed: Claim) -> Accepted:
+        if claimed.message is None:  # never; it says so to the type checker
+            return Accepted()
+        try:
+            return self.receiver.send(claimed.message)
+        except DeliveryFailed:
+            raise
+        except Exception as error:
+            log.exception("a receiver broke", **self._fields(claimed))
+            text = f"{type(error).__name__} in the receiver; the log has more"
+            raise DeliveryFailed(Reason.INTERNAL, text, retry=True) from error
+
+    def _failed(self, claimed: Claim, failure: DeliveryFailed) -> None:
+        self.circuit.failed(failure)
+        self._tally.failed(self.receiver.name, failure.reason)
+        now = self._clock.now()
+        final = not failure.retry or (failure.ambiguous and claimed.ambiguities >= 1)
+        with self._store.touch() as connection:
+            if final:
+                claims.bury(connection, claimed, self._holder, failure, now)
+            else:
+                moment = self._store.moment(connection)
+                # Of what the provider did not even look at, nothing was tried.
+                counts = not failure.opens_circuit and failure.reason is not Reason.RATE_LIMITED
+                wait = failure.after if failure.after is not None else self._backoff.delay(claimed.attempts - 1)
+                if failure.opens_circuit:
+                    wait = 0.0  # the circuit waits, for all of them
+                claims.postpone(connection, claimed, self._holder, failure, moment + wait, counts=counts)
+        if final:
+            self._tally.ended(self.receiver.name, "dead")
+        log.warning("not delivered", **self._fields(claimed), reason=failure.reason, error=failure.text, final=final)
+        self._on_trouble()
+
+    def _fields(self, claimed: Claim) -> dict[str, object]:
+        return {
+            "receiver": self.receiver.name,
+            "action": claimed.action,
+            "alerts": len(claimed.episodes),
+            "episode": claimed.episodes[0],
+            "severity": claimed.severity,
+            "attempt": claimed.attempts,
+        }

@@ -1,0 +1,1 @@
+"""What is to be told to whom, and how it went: rows that outlive the process."""

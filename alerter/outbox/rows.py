@@ -1,0 +1,144 @@
+"""Puts deliveries into the outbox, inside the transaction that makes them necessary."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from alerter.model import Action, Mark, Severity
+from alerter.routing.policy import Ability
+from alerter.store.schema import outbox
+
+PENDING, ACCEPTED, SUPERSEDED, DEAD, COLLAPSED = "pending", "accepted", "superseded", "dead", "collapsed"
+CRITICAL_LIFE, LIFE = 24 * 3600.0, 6 * 3600.0  # seconds for which a delivery is tried
+CHUNK = 500  # parameters of a statement, below every store's limit
+
+
+@dataclass(frozen=True)
+class About:
+    """The episode that a delivery tells."""
+
+    id: int
+    key: str
+    group: str
+    severity: Severity
+
+
+@dataclass
+class Tray:
+    """Collects the rows of one transaction and writes them at its end: one for each alert, or for a group."""
+
+    connection: Connection
+    receivers: Mapping[str, Ability]
+    now: float
+    _rows: list[dict[str, Any]] = field(default_factory=list)
+    _groups: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+
+    def put(
+        self,
+        receiver: str,
+        about: About,
+        action: Action,
+        *,
+        marks: Iterable[Mark] = (),
+        note: str = "",
+        received_at: float | None = None,
+        state: str = PENDING,
+    ) -> None:
+        """One delivery; nothing if the receiver cannot tell such a thing."""
+        ability = self.receivers.get(receiver)
+        if ability and action not in ability.actions:
+            return
+        grouped = bool(ability and ability.grouped)
+        row = self._row(receiver, about, action, grouped, marks, note, received_at, state)
+        if not grouped or state != PENDING:
+            self._rows.append(row)
+            return
+        known = self._groups.setdefault((receiver, about.group), row)
+        if known is not row:
+            _merge(known, row)
+
+    def write(self) -> set[str]:
+        """Puts all into the store; answers the receivers that have something to do."""
+        rows = self._rows + [row for row in self._groups.values() if not self._merged(row)]
+        for row in rows:
+            row["news"] = json.dumps(row["news"])
+            row["marks"] = ",".join(sorted(row["marks"]))
+        for start in range(0, len(rows), 10 * CHUNK):
+            self.connection.execute(sa.insert(outbox), rows[start : start + 10 * CHUNK])
+        return {row["receiver"] for row in rows if row["state"] == PENDING} | {receiver for receiver, _ in self._groups}
+
+    def _merged(self, row: dict[str, Any]) -> bool:
+        """Whether a row that waits for the same group, and was never tried, tells this as well."""
+        waiting = self.connection.execute(
+            sa.select(outbox)
+            .where(outbox.c.state == PENDING, outbox.c.receiver == row["receiver"], outbox.c.subject == row["subject"])
+            .where(outbox.c.attempts == 0, outbox.c.storm.is_(None))
+            .order_by(outbox.c.id.desc())
+            .limit(1)
+        ).first()
+        if waiting is None:
+            return False
+        marks = set(filter(None, waiting.marks.split(","))) | set(row["marks"])
+        urgent = waiting.urgent or row["urgent"]
+        changed = self.connection.execute(
+            sa.update(outbox)
+            .where(outbox.c.id == waiting.id, outbox.c.attempts == 0, outbox.c.state == PENDING)
+            .values(
+                news=json.dumps(list(dict.fromkeys([*json.loads(waiting.news), *row["news"]]))),
+                marks=",".join(sorted(marks)),
+                note=row["note"] or waiting.note,
+                urgent=urgent,
+                severity=min(Severity(waiting.severity), Severity(row["severity"]), key=lambda each: each.rank),
+                expires_at=max(waiting.expires_at, row["expires_at"]),
+            )
+        )
+        return changed.rowcount == 1
+
+    def _row(
+        self,
+        receiver: str,
+        about: About,
+        action: Action,
+        grouped: bool,
+        marks: Iterable[Mark],
+        note: str,
+        received_at: float | None,
+        state: str,
+    ) -> dict[str, Any]:
+        urgent = about.severity is Severity.CRITICAL
+        return {
+            "delivery_id": str(uuid.uuid4()),
+            "receiver": receiver,
+            "subject": about.group if grouped else about.key,
+            "grouped": grouped,
+            "action": action,
+            "marks": list(marks),
+            "note": note,
+            "episode_id": about.id,
+            "news": [about.id],
+            "severity": about.severity,
+            "urgent": urgent,
+            "state": state,
+            "created_at": self.now,
+            "received_at": self.now if received_at is None else received_at,
+            "next_at": self.now,
+            "expires_at": self.now + (CRITICAL_LIFE if urgent else LIFE),
+            "attempts": 0,
+            "maybe": False,
+            "finished_at": None if state == PENDING else self.now,
+        }
+
+
+def _merge(known: dict[str, Any], row: dict[str, Any]) -> None:
+    known["news"] = list(dict.fromkeys([*known["news"], *row["news"]]))
+    known["marks"] = sorted({*known["marks"], *row["marks"]})
+    known["urgent"] = known["urgent"] or row["urgent"]
+    known["expires_at"] = max(known["expires_at"], row["expires_at"])
+    known["severity"] = min(known["severity"], row["severity"], key=lambda each: each.rank)
