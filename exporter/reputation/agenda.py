@@ -100,6 +100,12 @@ class Agenda:
                 wait = min(moment, self._until) - now
                 self._changed.wait(None if wait == math.inf else max(wait, 0.0))
 
+    def ready(self) -> float | None:
+        """The moment from which the next task may be asked; None: there is none that could be."""
+        with self._changed:
+            lane, moment = self._next(self._clock.monotonic())
+            return None if lane is None else moment
+
     def done(self, task: Task) -> None:
         """The question was answered, or given up."""
         with self._changed:
