@@ -23,6 +23,7 @@ demo: $(DEMO) ## a living email platform and its exporter, until Ctrl-C
 
 test: $(DEV) ## every test but the long ones
 	@scripts/test-servers
+	@scripts/test-clients
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not soak and not bench" $(ARGS)
 
 lint: $(DEV) ## style, types and the rules on imports
@@ -33,10 +34,12 @@ lint: $(DEV) ## style, types and the rules on imports
 
 bench: $(DEV) ## measurements, written to docs/benchmarks.md
 	@scripts/test-servers
+	@scripts/test-clients
 	$(BIN)/python -m pytest -m bench $(ARGS)
 
 soak: $(DEV) ## proofs that take minutes to an hour
 	@scripts/test-servers
+	@scripts/test-clients
 	$(BIN)/python -m pytest -m soak $(ARGS)
 
 docs: $(DEMO) ## docs/metrics.md and docs/configuration.md, from the code
