@@ -23,7 +23,7 @@ class Change(NamedTuple):
 
     job: int  # 64-bit id or hash of it
     key: QueueKey
-    state: str  # `waiting`, `handed_over`, `active`, or an outcome
+    state: str  # `waiting`, `handed_over`, `active`, an outcome, or `held`: it waits for other jobs
     attempts: int
     created: float | None
     run_at: float | None
@@ -93,7 +93,10 @@ class Journal:
         appeared = self._is_creation(change)
         if appeared and self._counting:
             self._ledger.tally(change.key).enqueued += 1
-            self._book.created(change.key)
+            if change.state != "held":
+                self._book.created(change.key)
+        if change.state == "held":
+            return
         if change.state in OUTCOMES:
             self._enter_end(change)
             return

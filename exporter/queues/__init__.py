@@ -4,6 +4,6 @@ A kind is a module with `KIND`, `Options` (its settings) and `build(options, con
 have `guide() -> Guide`, its chapters of the reference pages.
 """
 
-from exporter.queues import hybrid, pgmq
+from exporter.queues import hybrid, pgboss, pgmq
 
-KINDS = (hybrid, pgmq)
+KINDS = (hybrid, pgboss, pgmq)

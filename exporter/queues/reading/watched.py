@@ -192,10 +192,11 @@ class Watched(ABC, Generic[T]):
         self.database_now, oids = tx.row(SNAPSHOT, {"names": list(tables.names)})
         if tuple(oids) != tables.oids:
             tables = self.tables = self.read_tables(tx)
+        self.read_queues(tx, tables)
+        tables = self.known_tables(tx)  # a new queue may have changed what they can do
         self._notice_new_history(activity, tables)
         if self.follower is not None:
             self.follower.go_on(tables)
-        self.read_queues(tx, tables)
         if changes:
             self._read_changes(tx, tables, activity, monotonic)
         self._note(activity)

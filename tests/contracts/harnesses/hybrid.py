@@ -62,8 +62,7 @@ class Penguinmails:
             else "status = 'failed', failed = clock_timestamp()"
         )
         self._owner.execute(
-            f"update jobs set {end}, updated = clock_timestamp(), last_error_message = %s"
-            " where id = any(%s)".encode(),
+            f"update jobs set {end}, updated = clock_timestamp(), last_error_message = %s where id = any(%s)".encode(),
             [ERROR, list(jobs)],
         )
 
@@ -119,7 +118,8 @@ class Penguinmails:
 class Basic(Penguinmails):
     """Layout `basic`: attempts stand in job_logs, a row when one starts and a row when it ends."""
 
-    abilities = Abilities(pauses=True, delays=False, flat=("changes",))  # no index finds what waits
+    # Starts stand in logs, which are not read back; no index finds what waits.
+    abilities = Abilities(pauses=True, delays=False, marks_active=False, flat=("changes",))
 
     def source(self) -> dict[str, Any]:
         return {"kind": "hybrid", "postgres": self.database.reader_url, "schema": "basic"}
