@@ -111,6 +111,8 @@ class Channel:
             secured = context.wrap_socket(self._sock, server_hostname=name, do_handshake_on_connect=False)
             self._sock = secured
             secured.do_handshake()
+        except ssl.SSLError:  # which may be a ValueError too
+            raise
         except ConnectionError as error:
             raise ProbeFailed(Fault.TLS, "the server ended the connection in the handshake") from error
         except ValueError as error:  # of a name that can stand in no certificate

@@ -30,7 +30,11 @@ def _status(value: object) -> str:
 
 
 def _listed(value: Any) -> Any:
-    return value if isinstance(value, list | tuple) else [value]
+    if isinstance(value, list | tuple):
+        if not value:
+            raise ValueError("an empty list; write e.g. 200, 2xx or [200, 404]")
+        return value
+    return [value]
 
 
 def pattern_problem(value: str) -> str:
@@ -60,9 +64,7 @@ def _steps(path: str) -> Iterator[str | int]:
 
 
 Pattern = Annotated[str, AfterValidator(pattern_problem)]
-Statuses = Annotated[
-    tuple[Annotated[str, BeforeValidator(_status)], ...], Field(min_length=1), BeforeValidator(_listed)
-]
+Statuses = Annotated[tuple[Annotated[str, BeforeValidator(_status)], ...], BeforeValidator(_listed)]
 
 
 class ExpectOptions(Settings):

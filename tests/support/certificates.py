@@ -24,22 +24,26 @@ class Certificates:
     client_key: Path
 
 
-def make_certificates(folder: Path, expires_in: datetime.timedelta = _DAY) -> Certificates:
+def make_certificates(
+    folder: Path, expires_in: datetime.timedelta = _DAY, names: tuple[str, ...] = ("localhost", "127.0.0.1")
+) -> Certificates:
+    """A CA, and what it signed for `names`; a negative `expires_in` is of certificates that have expired."""
     folder.mkdir(parents=True, exist_ok=True)
     now = datetime.datetime.now(datetime.UTC)
     ca_key = ec.generate_private_key(ec.SECP256R1())
     ca_name = _name("tests' authority")
 
     def certificate(name: x509.Name, key: ec.EllipticCurvePrivateKey, *, ca: bool) -> x509.Certificate:
-        alternatives = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+        alternatives = [_alternative(each) for each in names]
         return (
             x509.CertificateBuilder()
             .subject_name(name)
             .issuer_name(ca_name)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - _DAY)
-            .not_valid_after(now + expires_in)
+            .not_valid_before(now - 30 * _DAY)
+            # A CA that expired before them would be the first to be told of.
+            .not_valid_after(now + max(expires_in, _DAY) if ca else now + expires_in)
             .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
             .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
             # Python 3.13 verifies strictly, as RFC 5280 has it.
@@ -81,6 +85,13 @@ def _usage(*, ca: bool) -> x509.KeyUsage:
         encipher_only=False,
         decipher_only=False,
     )
+
+
+def _alternative(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
 
 
 def _name(common: str) -> x509.Name:
