@@ -118,8 +118,12 @@ class SmsReceiver:
             auth=(options.account_sid, token),
             once=True,
         )
-        if not 200 <= answer.status < 300:
-            raise self._failure(answer)
+        if answer.status == 201:
+            return
+        if 200 <= answer.status < 300:  # something between answers in its place
+            text = f"{answer.host} answered {answer.status} instead of 201; is a proxy in between?"
+            raise DeliveryFailed(Reason.UNAVAILABLE, text, retry=True)
+        raise self._failure(answer)
 
     def _failure(self, answer: Answer) -> DeliveryFailed:
         try:

@@ -5,6 +5,7 @@ Texts of failures name the provider's host and never a path, a header or what th
 
 from __future__ import annotations
 
+import logging
 import ssl
 import threading
 import time
@@ -25,6 +26,9 @@ from alerter.receivers.base import DeliveryFailed, ReceiverOptions
 from chassis.address import Address
 from chassis.secrets import Secret, SecretUnavailable, SecretUrl, redact
 from chassis.settings import InputFile
+
+# At level debug it writes the path of each request, which may be a secret.
+logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)
 
 _LARGEST_ANSWER = 64 << 10  # bytes; none of the providers says more
 _LONGEST_WAIT = 3600.0  # seconds; whoever asks for longer is asked again then

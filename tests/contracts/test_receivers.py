@@ -1,0 +1,278 @@
+"""What every kind of receiver keeps, each before a server that holds to its provider's wire."""
+
+import logging
+import time
+import traceback
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from alerter.model import Action, Mark, Reason
+from alerter.receivers import KINDS
+from alerter.receivers.base import Accepted, DeliveryFailed, Message, Receiver, ReceiverOptions
+from chassis.clock import ManualClock
+from demo.providers import Fault
+from tests.contracts.receiving import HARNESSES, harness, receiver
+from tests.support.certificates import Certificates, make_certificates
+from tests.support.telling import alert, message, storm
+from tests.support.wait import eventually
+
+HTTP = [name for name in HARNESSES if name != "email"]
+NASTY = (
+    '{{ "a"*9 }} <!channel> <@U024BE7LH> & "quoted" \r\nBcc: all@example.net\x00\ud800 \u202eolleh `x` *y* é 漢字 🔥'
+)
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return make_certificates(tmp_path_factory.mktemp("mail-certificates"))
+
+
+@pytest.fixture(params=list(HARNESSES))
+def provider(request: pytest.FixtureRequest, certificates: Certificates) -> Iterator[Any]:
+    made = harness(request.param, certificates)
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def it(provider: Any) -> Iterator[Receiver]:
+    with receiver(provider) as made:
+        yield made
+
+
+def failure(it: Receiver, sent: Message | None = None) -> DeliveryFailed:
+    """How a delivery fails."""
+    with pytest.raises(DeliveryFailed) as caught:
+        it.send(sent or message())
+    return caught.value
+
+
+def test_every_kind_is_in_this_suite() -> None:
+    assert {module.KIND for module in KINDS} == {name.partition("-")[0] for name in HARNESSES}
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.KIND)
+def test_every_option_is_described(kind: Any) -> None:
+    assert issubclass(kind.Options, ReceiverOptions)
+    models = [kind.Options, *([templates] if (templates := _templates(kind)) else [])]
+    for model in models:
+        assert all(field.description for field in model.model_fields.values())
+
+
+def _templates(kind: Any) -> Any:
+    field = kind.Options.model_fields.get("templates")
+    return field.annotation if field else None
+
+
+def test_what_happened_is_told(provider: Any, it: Receiver) -> None:
+    accepted = it.send(message())
+    (told,) = provider.told()
+    for word in ("12,431 jobs wait in email-sending", "queue", "email-sending", "high"):
+        assert word in told
+    over = message(Action.RESOLVE, delivery_id="delivery-2", memory=accepted.memory or {})
+    assert isinstance(it.send(over), Accepted)
+
+
+def test_marks_are_told(provider: Any, it: Receiver) -> None:
+    it.send(message(marks=frozenset({Mark.FALLBACK}), note="oncall did not take it within 30 s"))
+    assert "fallback" in provider.told()[0] or "oncall did not take it within 30 s" in provider.told()[0]
+
+
+def test_a_test_says_that_it_is_one(provider: Any, it: Receiver) -> None:
+    it.send(message(marks=frozenset({Mark.TEST})))
+    assert "test" in provider.told()[0].lower()
+
+
+def test_a_storm_is_counted_and_its_worst_named(provider: Any, it: Receiver) -> None:
+    it.send(storm(500))
+    (told,) = provider.told()
+    assert "500" in told
+    assert "12,431 jobs wait in email-sending" in told
+
+
+def test_what_the_provider_cannot_take_now_is_to_be_tried_again(provider: Any, it: Receiver) -> None:
+    provider.unavailable()
+    failed = failure(it)
+    assert (failed.reason, failed.retry, failed.opens_circuit) == (Reason.UNAVAILABLE, True, False)
+    assert provider.told() == []
+    it.send(replace(message(), progress=failed.progress))
+    assert len(provider.told()) == 1
+
+
+def test_nobody_there_is_to_be_tried_again(provider: Any, it: Receiver) -> None:
+    provider.stop()
+    failed = failure(it)
+    assert (failed.reason, failed.retry, failed.ambiguous) == (Reason.NETWORK, True, False)
+
+
+def test_no_answer_ends_in_time(provider: Any, it: Receiver) -> None:
+    provider.hang()
+    began = time.monotonic()
+    failed = failure(it)
+    assert (failed.reason, failed.retry) == (Reason.TIMEOUT, True)
+    assert time.monotonic() - began < 5
+
+
+def test_a_broken_connection_is_to_be_tried_again(provider: Any, it: Receiver) -> None:
+    provider.drop()
+    failed = failure(it)
+    assert failed.retry
+    assert failed.reason in (Reason.NETWORK, Reason.UNAVAILABLE)
+
+
+def test_a_refusal_is_final(provider: Any, it: Receiver) -> None:
+    provider.refuse("channel_not_found")
+    failed = failure(it)
+    assert (failed.reason, failed.retry, failed.opens_circuit) == (Reason.REJECTED, False, False)
+    it.send(message())  # and says nothing of the next
+
+
+def test_a_wrong_credential_opens_the_circuit_and_is_not_shown(provider: Any) -> None:
+    wrong = provider.secret[:-4] + "0000"
+    with receiver(provider, **{provider.secret_option: wrong}) as it:
+        failed = failure(it)
+    assert failed.reason is Reason.AUTH
+    assert failed.opens_circuit
+    assert failed.retry  # the message is not to blame
+    assert wrong not in "".join(traceback.format_exception(failed))
+
+
+def test_a_missing_secret_opens_the_circuit_and_a_later_one_counts(provider: Any, tmp_path: Path) -> None:
+    file: dict[str, Any] = {f"{provider.secret_option}_file": "secret", provider.secret_option: None}
+    with receiver(provider, folder=tmp_path, **file) as it:
+        failed = failure(it)
+        assert (failed.reason, failed.opens_circuit) == (Reason.AUTH, True)
+        assert "secret" in failed.text
+        (tmp_path / "secret").write_text(f"{provider.secret}\n")
+        it.send(message())
+    assert len(provider.told()) == 1
+
+
+def test_what_a_provider_quotes_of_a_secret_is_masked(
+    provider: Any, it: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    provider.refuse(f"nobody likes {provider.secret} here")
+    failed = failure(it)
+    logged = [record.getMessage() for record in caplog.records if record.name != "mail.log"]  # the server's own
+    shown = "\n".join([*traceback.format_exception(failed), repr(failed), str(vars(it)), *logged])
+    assert provider.secret not in shown
+    assert provider.secret.rpartition("/")[2] not in shown  # the part of an address that is the secret
+    assert "\n" not in failed.text
+
+
+def test_a_secret_stands_in_no_address(provider: Any, it: Receiver) -> None:
+    it.send(message())
+    for request in getattr(getattr(provider, "stand_in", None), "requests", []):
+        if provider.secret_option != "webhook_url":
+            assert provider.secret not in request.path
+
+
+def test_whatever_a_label_holds_is_told_and_does_nothing(provider: Any, it: Receiver) -> None:
+    nasty = alert(
+        labels={"queue": NASTY, NASTY: NASTY, "alertname": NASTY},
+        annotations=dict.fromkeys(("summary", "description", "impact", "runbook_url", "dashboard_url"), NASTY),
+        external_url="javascript:alert(1)",
+        generator_url=NASTY,
+    )
+    it.send(message(Action.TRIGGER, nasty, told={"acknowledged_by": NASTY, "note": NASTY}, note=NASTY))
+    (told,) = provider.told()
+    assert '{{ "a"' in told
+    assert "aaaaaaaaa" not in told  # data is never a template
+    assert getattr(provider.stand_in if hasattr(provider, "stand_in") else None, "mentions", []) == []
+
+
+def test_the_largest_alert_is_told_within_the_limits(provider: Any, it: Receiver) -> None:
+    huge = alert(
+        labels={f"label{number}": "x" * 5000 for number in range(150)},
+        annotations={"summary": "s" * 100_000, "description": "d" * 1_000_000},
+    )
+    it.send(message(Action.TRIGGER, huge))
+    assert len(provider.told()) == 1
+
+
+def test_the_largest_storm_is_told_within_the_limits(provider: Any, it: Receiver) -> None:
+    many = storm(20_000, named=400)
+    it.send(many)
+    assert "20000" in provider.told()[0]
+
+
+def test_an_alert_with_nothing_in_it_is_told(provider: Any, it: Receiver) -> None:
+    empty = replace(alert(), labels={}, annotations={}, generator_url="", external_url="", group_key="")
+    it.send(message(Action.TRIGGER, empty))
+    assert len(provider.told()) == 1
+
+
+def test_a_clock_that_is_far_off_does_no_harm(provider: Any) -> None:
+    with receiver(provider, ManualClock(time.time())) as it:
+        it.send(message(Action.TRIGGER, alert(starts_at=-62135596800.0), delivery_id="a"))
+        it.send(message(Action.RESOLVE, alert(firing=False, starts_at=1e12, ends_at=-1e12), delivery_id="b"))
+    assert provider.told()
+
+
+def test_a_repetition_is_known_by_the_same_id(provider: Any, it: Receiver) -> None:
+    it.send(message())
+    it.send(message())
+    it.send(message(Action.TRIGGER, alert("f2"), delivery_id="delivery-2"))
+    first, again, other = provider.ids()
+    assert first == again
+    assert first != other or not first
+
+
+def test_several_threads_may_send(provider: Any, it: Receiver) -> None:
+    sent = [message(Action.TRIGGER, alert(f"f{number}"), delivery_id=f"d{number}") for number in range(24)]
+    with ThreadPoolExecutor(8) as threads:
+        assert all(isinstance(each, Accepted) for each in threads.map(it.send, sent))
+    eventually(lambda: len(provider.told()) == 24)
+
+
+def test_all_that_it_says_it_can_tell_it_takes(provider: Any, it: Receiver) -> None:
+    for number, action in enumerate(Action):
+        assert isinstance(it.send(message(action, delivery_id=f"d{number}")), Accepted)
+
+
+# Over HTTP
+
+
+@pytest.fixture(params=HTTP)
+def web(request: pytest.FixtureRequest, certificates: Certificates) -> Iterator[Any]:
+    made = harness(request.param, certificates)
+    yield made
+    made.stop()
+
+
+@pytest.mark.parametrize(("said", "seconds"), [("7", 7.0), ("0", 0.0), ("99999999", 3600.0), ("soon", None)])
+def test_a_provider_that_asks_for_patience_gets_it(web: Any, said: str, seconds: float | None) -> None:
+    web.limited(said)
+    with receiver(web) as it:
+        failed = failure(it)
+    assert (failed.reason, failed.retry, failed.after) == (Reason.RATE_LIMITED, True, seconds)
+
+
+def test_no_redirect_is_followed(web: Any) -> None:
+    from_here = web.stand_in
+    from_here.inject(Fault.status(307, "", Location=f"{from_here.url}/elsewhere"))
+    with receiver(web) as it:
+        failed = failure(it)
+    assert not failed.retry or failed.reason is Reason.UNAVAILABLE
+    assert len(from_here.requests) == 1
+
+
+@pytest.mark.parametrize("web", [name for name in HTTP if name != "webhook"], indirect=True)  # there any 2xx will do
+def test_a_page_in_the_provider_s_place_is_no_acceptance(web: Any) -> None:
+    web.stand_in.inject(Fault.status(200, "<html>please log in</html>"))
+    with receiver(web) as it:
+        assert failure(it).retry
+
+
+def test_plain_http_is_for_this_machine_only(web: Any) -> None:
+    elsewhere: dict[str, Any] = {
+        "webhook_url" if web.secret_option == "webhook_url" else "url": "http://hooks.example.net/x"
+    }
+    with pytest.raises(ValueError, match="https is needed"), receiver(web, **elsewhere):
+        pass
