@@ -113,3 +113,12 @@ class Remark:
 
     def __str__(self) -> str:
         return f"{self.subject}: {self.text}" + (f"\n    {self.remedy}" if self.remedy else "")
+
+
+class Level(StrEnum):
+    """How a line of a table stands; worst last."""
+
+    GOOD = "good"
+    UNKNOWN = "unknown"
+    WARNING = "warning"
+    BAD = "bad"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Protocol
 
 from chassis.clock import Clock
@@ -16,17 +15,10 @@ from chassis.exposition import Board, Reading
 from chassis.secrets import SecretUrl
 from exporter.clients.postgres import Database
 from exporter.clients.redis import Store
-from exporter.model import Remark
+from exporter.model import Level, Remark
 from exporter.sampling.sampler import Run, Sampler
 
-
-class Level(StrEnum):
-    """How a line of a table stands; worst last."""
-
-    GOOD = "good"
-    UNKNOWN = "unknown"
-    WARNING = "warning"
-    BAD = "bad"
+__all__ = ("Level", "Line", "Part", "PartContext", "Table")
 
 
 @dataclass(frozen=True)

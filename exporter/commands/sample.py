@@ -17,6 +17,7 @@ from chassis.settings import load, secrets_in
 from exporter.app import Watch
 from exporter.catalogue import CATALOGUE
 from exporter.commands.terminal import STYLES, console, tell, tell_exactly
+from exporter.model import Level
 from exporter.parts import Part
 from exporter.queues.base import QueueRow, QueueSource
 from exporter.sampling.outcome import Outcome
@@ -45,7 +46,8 @@ def sample(path: Path, source: str | None, form: str) -> int:
         known = ", ".join([*(s.context.name for s in watch.sources), *(p.name for p in watch.parts)]) or "none"
         sys.stderr.write(f"postwatch-exporter: no source is named {source!r}; configured: {known}\n")
         return UNKNOWN_SOURCE
-    names = {f"{sampler.kind}/{sampler.source}" for each in (*chosen, *parts) for sampler in each.samplers()}
+    looked_at: list[QueueSource | Part] = [*chosen, *parts]
+    names = {f"{sampler.kind}/{sampler.source}" for each in looked_at for sampler in each.samplers()}
     outcomes = [
         watch.sampling.run_once(name)
         for name, outcome in sorted(watch.sampling.outcomes.items(), key=lambda item: _position(item[1].kind))
@@ -125,17 +127,11 @@ def _cells(source: QueueSource, row: QueueRow, now: float) -> list[Text]:
 
 
 def _state(source: QueueSource, row: QueueRow) -> Text:
-    limits = source.targets.of(row.key).thresholds
-    words = []
-    if row.waiting is None:
-        words.append(Text("unknown", "magenta"))
-    elif row.waiting > limits.depth_critical:
-        words.append(Text("critical", "bold red"))
-    elif row.waiting > limits.depth_warning:
-        words.append(Text("warning", "yellow"))
+    word, level = row.standing(source.targets.of(row.key).thresholds)
+    words = [] if level is Level.GOOD and row.paused else [Text(word, STYLES[level])]
     if row.paused:
         words.append(Text("paused", "cyan"))
-    return Text(" ").join(words) if words else Text("healthy", "green")
+    return Text(" ").join(words)
 
 
 def _count(value: int | None) -> Text:

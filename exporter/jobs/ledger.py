@@ -11,6 +11,7 @@ from exporter.jobs.histogram import Histogram
 from exporter.model import OTHER, OTHER_QUEUE, OUTCOMES, QueueKey, Target
 
 ERROR_CLASSES = 20
+MINUTE, HOUR = 60.0, 3600.0
 FORGET_AFTER = 86_400.0  # seconds that a deleted queue's counters are kept
 
 
@@ -26,6 +27,7 @@ class Tally:
     finished: dict[str, int] = field(default_factory=lambda: dict.fromkeys(OUTCOMES, 0))
     errors: dict[str, int] = field(default_factory=lambda: {OTHER: 0})
     last_finished: float | None = None
+    failed_by_minute: dict[int, int] = field(default_factory=dict)  # of the last hour that jobs ended in
     gone_since: float | None = None
     durations: Histogram = field(init=False)
     waits: Histogram = field(init=False)
@@ -50,12 +52,26 @@ class Tally:
         if ended is None:
             return
         self.last_finished = max(ended, self.last_finished or ended)
+        if outcome == "failed":
+            self._note_failure(ended)
         if started is not None:
             self.durations.observe(ended - started)
             if ready is not None:
                 self.waits.observe(started - ready)
         if outcome == "completed" and ready is not None and target.seconds is not None:
             self.within_target += ended - ready <= target.seconds
+
+    def failed_in_the_hour_before(self, now: float) -> int:
+        """Jobs that failed for good in the last hour, as far as it has been watched; `now` in epoch seconds."""
+        return sum(count for minute, count in self.failed_by_minute.items() if -MINUTE < now - minute * MINUTE < HOUR)
+
+    def _note_failure(self, ended: float) -> None:
+        minutes = self.failed_by_minute
+        minute = int(ended // MINUTE)
+        minutes[minute] = minutes.get(minute, 0) + 1
+        if len(minutes) > 2 * HOUR / MINUTE:
+            for old in sorted(minutes)[: -int(HOUR / MINUTE)]:
+                del minutes[old]
 
 
 class Roster:

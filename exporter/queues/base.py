@@ -11,7 +11,7 @@ from chassis.exposition import Reading
 from exporter.clients.postgres import Database
 from exporter.clients.redis import Store
 from exporter.jobs.ledger import Targets
-from exporter.model import OTHER_QUEUE, QueueKey, Remark
+from exporter.model import OTHER_QUEUE, Level, QueueKey, Remark, Thresholds
 from exporter.sampling.sampler import Run, Sampler
 
 
@@ -91,6 +91,17 @@ class QueueRow:
     oldest_waiting: float | None  # epoch seconds
     paused: bool | None
     redis_length: int | None
+    failed_lately: int | None = None  # in the last hour, as far as it was watched
+
+    def standing(self, limits: Thresholds) -> tuple[str, Level]:
+        """How it stands, in a word and a level: by the depth, and by the failures of an hour."""
+        if self.waiting is None:
+            return "unknown", Level.UNKNOWN
+        if self.waiting > limits.depth_critical or (self.failed_lately or 0) > limits.failures_critical:
+            return "critical", Level.BAD
+        if self.waiting > limits.depth_warning:
+            return "warning", Level.WARNING
+        return "healthy", Level.GOOD
 
 
 class QueueSource(Protocol):

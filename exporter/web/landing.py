@@ -109,14 +109,7 @@ def _side(column: str) -> str:
 
 
 def _queue(source: QueueSource, row: QueueRow, now: float) -> str:
-    limits = source.targets.of(row.key).thresholds
-    level, word = "good", "healthy"
-    if row.waiting is None:
-        level, word = "warn", "unknown"
-    elif row.waiting > limits.depth_critical:
-        level, word = "bad", "critical"
-    elif row.waiting > limits.depth_warning:
-        level, word = "warn", "warning"
+    word, standing = row.standing(source.targets.of(row.key).thresholds)
     age = ""
     if row.waiting and row.oldest_waiting is not None:
         age = coarse(max(now - row.oldest_waiting, 0))
@@ -127,7 +120,7 @@ def _queue(source: QueueSource, row: QueueRow, now: float) -> str:
     )
     paused = ' <span class="paused">paused</span>' if row.paused else ""
     name = escape(row.key.full_name.removeprefix("queue:"))
-    return f'<tr><td class="name">{name}{cells}<td class="state {level}">{word}{paused}</tr>'
+    return f'<tr><td class="name">{name}{cells}<td class="state {LEVELS[standing]}">{word}{paused}</tr>'
 
 
 def _sampler(outcome: Outcome, now: float) -> str:

@@ -53,6 +53,7 @@ class TableQueue(Generic[W]):
                 oldest_waiting=shown.oldest_waiting.get(key),
                 paused=shown.paused.get(key),
                 redis_length=watched.redis_length(key),
+                failed_lately=watched.ledger.tally(key).failed_in_the_hour_before(watched.database_now),
             )
             rows.append(row)
         return sorted(rows, key=lambda row: (-(row.waiting or 0), row.key))
