@@ -175,7 +175,7 @@ queues:
 
 def test_an_unknown_kind_and_a_missing_one() -> None:
     assert mistake("queues: [{name: a, kind: kafka, postgres: 'postgresql://db/a'}]") == (
-        "queues[0].kind: 'kafka' is not allowed; allowed: hybrid"
+        "queues[0].kind: 'kafka' is not allowed; allowed: hybrid, pgboss, pgmq"
     )
     assert mistake("queues: [{name: a, postgres: 'postgresql://db/a'}]").startswith("queues[0].kind: missing")
 
