@@ -57,7 +57,9 @@ class Desk:
         self.receiver = receiver
         self.circuit = Circuit(clock)
         # The provider's count goes on, whatever is read here anew.
-        self.pace = before.pace if before and before.receiver.rate == receiver.rate else Pace(receiver.rate, clock)
+        self.pace: Pace = (
+            before.pace if before and before.receiver.rate == receiver.rate else Pace(receiver.rate, clock)
+        )
         self._store = store
         self._clock = clock
         self._tally = tally

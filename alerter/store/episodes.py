@@ -109,3 +109,9 @@ def update_many(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> No
         names = [name for name in rows[0] if name != "row_id"]
         statement = sa.update(episodes).where(episodes.c.id == sa.bindparam("row_id"))
         connection.execute(statement.values({name: sa.bindparam(name) for name in names}), list(rows))
+
+
+def firing_labels(connection: Connection) -> list[dict[str, str]]:
+    """Of all that fires."""
+    query = sa.select(episodes.c.labels).where(episodes.c.status == Status.FIRING)
+    return [json.loads(text) for text in connection.execute(query).scalars()]
