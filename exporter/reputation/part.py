@@ -55,8 +55,8 @@ class Reputation:
             clock=context.clock,
             changed=self._changed,
         )
-        # A look at everything, the reasons of as many listings again included.
-        self.whole = 2 * questions / options.queries_per_second + 4 * self.timeout
+        # A look at everything, as many reasons included; where lists are slow, not all of it is done within that.
+        self.whole = 2 * questions / options.queries_per_second + 10 * self.timeout
         self.rule = Rule(options.score.ageing, options.score.full_after)
         self.sent = Sent()
         self.query: SentToday | None = None

@@ -44,9 +44,14 @@ def test_nothing_has_to_be_said() -> None:
 
 @pytest.mark.parametrize(
     ("given", "address"),
-    [("127.0.0.1:5353", "127.0.0.1:5353"), ("10.0.0.2", "10.0.0.2:53"), ("::1", "[::1]:53"), ("[::1]:5353", "[::1]:5353"),
-     ("unbound:53", "unbound:53")],
-)  # fmt: skip
+    [
+        ("127.0.0.1:5353", "127.0.0.1:5353"),
+        ("10.0.0.2", "10.0.0.2:53"),
+        ("::1", "[::1]:53"),
+        ("[::1]:5353", "[::1]:5353"),
+        ("unbound:53", "unbound:53"),
+    ],
+)
 def test_ways_to_name_a_resolver(given: str, address: str) -> None:
     assert [str(each) for each in options(resolvers=[given]).resolvers] == [address]
 
@@ -156,7 +161,12 @@ def test_the_configuration_goes_first() -> None:
     given = {"zone": "zen.spamhaus.org", "severity": "warning", "weight": 7, "delisting": "https://x",
              "codes": {"127.0.0.9": "ours"}}  # fmt: skip
     zen = Blocklist(blocklist(**given), ("ipv4",))
-    assert (zen.tier, zen.weight, zen.delisting, dict(zen.rules.codes)) == ("warning", 7, "https://x", {"127.0.0.9": "ours"})
+    assert (zen.tier, zen.weight, zen.delisting, dict(zen.rules.codes)) == (
+        "warning",
+        7,
+        "https://x",
+        {"127.0.0.9": "ours"},
+    )
 
 
 def test_a_list_is_asked_for_its_families_alone() -> None:

@@ -140,7 +140,8 @@ def test_an_interval_too_short_for_all_questions_is_stretched() -> None:
 
 
 def test_rows_are_summed_by_known_address() -> None:
-    rows = [("192.0.2.1", 5), ("192.0.2.1/32", Decimal(2)), (ipaddress.ip_interface("2001:db8::25/128"), 7), ("192.0.2.9", 3)]  # fmt: skip
+    own = ipaddress.ip_interface("2001:db8::25/128")
+    rows = [("192.0.2.1", 5), ("192.0.2.1/32", Decimal(2)), (own, 7), ("192.0.2.9", 3)]
     sent = tally(rows, ["192.0.2.1", "2001:db8::25", "192.0.2.2"])
     assert sent.counts == {"192.0.2.1": 7, "2001:db8::25": 7, "192.0.2.2": 0}
     assert sent.bad_rows == 0
