@@ -91,8 +91,9 @@ class _Place:
         members = self.shape.members
         if len(members) > 1:
             # pydantic puts the member's tag or type here, which no file spells.
+            # A tag says which member is meant; what is wrong with one of several that might be is told otherwise.
+            self.at_label = self.shape.discriminator is None
             self.shape = _chosen(members, self.shape.discriminator, step)
-            self.at_label = True
             return
         (member,) = members
         if member.model:

@@ -1,7 +1,7 @@
 """Configuration files: what is accepted, and what each mistake is told as."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import pytest
 from hypothesis import given
@@ -346,6 +346,24 @@ def test_a_file_that_cannot_be_read_is_a_mistake(tmp_path: Path) -> None:
     (tmp_path / "latin.yml").write_bytes(b"name: \xe9")
     with pytest.raises(SettingsError, match="not UTF-8 text, at byte 6"):
         load(tmp_path / "latin.yml", Basket, {})
+
+
+class Sour(Settings):
+    kind: Literal["sour"]
+
+    @model_validator(mode="after")
+    def _never(self) -> Self:
+        raise ValueError("too sour")
+
+
+class Bowl(Settings):
+    fruits: list[Annotated[Apple | Sour, Field(discriminator="kind")]] = Field(default_factory=list)
+
+
+def test_what_is_wrong_with_a_member_as_a_whole_is_told() -> None:
+    with pytest.raises(SettingsError) as caught:
+        parse("fruits: [{kind: sour}]", Bowl, {})
+    assert [str(mistake) for mistake in caught.value.mistakes] == ["fruits[0]: too sour"]
 
 
 def test_settings_are_frozen() -> None:
