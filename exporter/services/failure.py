@@ -46,7 +46,7 @@ def explain(error: Exception, *, connected: bool) -> ProbeFailed | None:
         case ssl.SSLCertVerificationError():
             return ProbeFailed(Fault.CERTIFICATE, _sentence(error.verify_message))
         case ssl.SSLError():
-            return ProbeFailed(Fault.TLS, _sentence((error.reason or "no TLS is spoken there").replace("_", " ")))
+            return ProbeFailed(Fault.TLS, _sentence((getattr(error, "reason", None) or "no TLS").replace("_", " ")))
         case TimeoutError():
             return ProbeFailed(Fault.TIMEOUT, "no answer within the time limit")
         case OSError() if error.errno in _OURS:

@@ -169,6 +169,8 @@ class _Probe:
         text = " ".join(message.split())
         known = failures.explain(kind(text), "", self._options.url)
         fault = _FAULTS.get(known.reason, Fault.STATUS)
+        if fault is Fault.PROTOCOL and state and not state.startswith(b"08"):
+            fault = Fault.STATUS  # an error with a code is a proper answer
         if fault is Fault.TLS and "certificate" in text:
             fault = Fault.CERTIFICATE
         elif any(words in text for words in _NO_POSTGRES):
