@@ -16,7 +16,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 
 from tests.support.documents import REPOSITORY, blocks
 
-PACKAGES = ["chassis", "demo", "exporter"]
+PACKAGES = ["alerter", "chassis", "demo", "exporter"]
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
 PIN = re.compile(r"^(?P<pin>[a-z0-9][^\s;\\]*==[^\s;\\]+)(?: ; (?P<marker>[^\\\n]+?))? \\\n(?P<rest>(?: +.*\n)*)", re.M)
 
