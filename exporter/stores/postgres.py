@@ -214,7 +214,11 @@ class PostgresHealth:
         self._statements_due = run.clock.monotonic() + interval
         if missing:
             return
-        self._statements.take(support.history, support.rows(tx))
+        reset = support.reset(tx)
+        rows = support.rows(tx)
+        if reset != support.reset(tx):
+            return  # in between: next time is soon enough
+        self._statements.take(support.history, rows, reset)
         if (unnamed := self._statements.unnamed) and run.clock.monotonic() >= self._texts_due:
             self._texts_due = run.clock.monotonic() + TEXTS_EVERY * interval
             self._statements.name(support.texts(tx, unnamed))

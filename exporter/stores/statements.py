@@ -25,7 +25,7 @@ TEXT = r"left(s.query, case when s.query ~* '^[\s(]*(with\M|prepare\M|/\*|--)' t
 # pg_stat_statements.max is there if, and only if, the library was loaded at the server's start.
 SUPPORT = """
 select current_setting('pg_stat_statements.max', true) is not null, n.nspname,
-       coalesce(has_schema_privilege(n.oid, 'usage'), false), coalesce(f.columns, '{}'),
+       coalesce(has_schema_privilege(n.oid, 'usage'), false), coalesce(f.columns, '{}'), coalesce(i.found, false),
        (select system_identifier from pg_control_system()), pg_is_in_recovery(),
        case when pg_is_in_recovery() then null
             else ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int end
@@ -38,12 +38,19 @@ left join lateral (
     where d.classid = 'pg_proc'::regclass and d.refclassid = 'pg_extension'::regclass and d.refobjid = e.oid
       and p.proname = 'pg_stat_statements'
 ) f on true
+left join lateral (
+    select true as found
+    from pg_depend d join pg_proc p on p.oid = d.objid
+    where d.classid = 'pg_proc'::regclass and d.refclassid = 'pg_extension'::regclass and d.refobjid = e.oid
+      and p.proname = 'pg_stat_statements_info'
+) i on true
 """
 ROWS = """
 select s.queryid, s.userid::int8, s.calls, s.{seconds} / 1000, {since}
 from {schema}.pg_stat_statements(false) s
 where s.dbid = (select oid from pg_database where datname = current_database()) and s.queryid is not null and {top}
 """
+RESET = "select stats_reset from {schema}.pg_stat_statements_info()"
 TEXTS = "select s.queryid, {text} from {schema}.pg_stat_statements(true) s where s.queryid = any(%(ids)s)"
 
 
@@ -54,13 +61,14 @@ class Support(NamedTuple):
     schema: str | None  # None: the extension is not there
     usable: bool  # the role may use that schema
     columns: tuple[str, ...]
+    tells_reset: bool  # from PostgreSQL 14 on
     history: tuple[object, ...]  # another one after a failover or a restore: nothing may be compared across
 
     @classmethod
     def read(cls, tx: Session) -> Support:
         """As it is in this database."""
-        loaded, schema, usable, columns, *history = tx.row(SUPPORT)
-        return cls(loaded, schema, usable, tuple(columns), tuple(history))
+        loaded, schema, usable, columns, tells_reset, *history = tx.row(SUPPORT)
+        return cls(loaded, schema, usable, tuple(columns), tells_reset, tuple(history))
 
     def absences(self, role: str) -> Iterator[Absence]:
         """What is missing. `role`: as SQL writes it."""
@@ -87,6 +95,13 @@ class Support(NamedTuple):
             text=sql.SQL(TEXT),
         )
 
+    def reset(self, tx: Session) -> float | None:
+        """When all statements were last forgotten, by someone or by a crash (epoch seconds); None: it does not say."""
+        if not self.tells_reset:
+            return None
+        (at,) = tx.row(self._query(RESET))
+        return None if at is None else float(at)
+
     def rows(self, tx: Session) -> list[tuple[Any, ...]]:
         """Statements: id, user, calls, seconds, since when (epoch seconds)."""
         return tx.rows(self._query(ROWS))
@@ -104,6 +119,7 @@ class Statements:
     seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(COMMANDS, 0.0))
     _before: dict[tuple[int, int], tuple[int, float, float | None]] = field(default_factory=dict)
     _history: tuple[object, ...] | None = None
+    _reset: float | None = None
     _commands: dict[int, str] = field(default_factory=dict)
     _unnamed: dict[int, tuple[int, float]] = field(default_factory=dict)
 
@@ -116,15 +132,19 @@ class Statements:
         """Begin anew: what is read next is another database's."""
         self._history = None
 
-    def take(self, history: tuple[object, ...], rows: Iterable[tuple[Any, ...]]) -> None:
-        """Add what ran since the rows taken before; the first rows of a history are where it begins."""
+    def take(self, history: tuple[object, ...], rows: Iterable[tuple[Any, ...]], reset: float | None = None) -> None:
+        """Add what ran since the rows taken before; the first rows of a history are where it begins.
+
+        `reset` is when all was forgotten: what is there has run since.
+        """
         current = {(queryid, user): (calls, seconds, since) for queryid, user, calls, seconds, since in rows}
         if history == self._history:
+            before = self._before if reset == self._reset else {}
             for key, now in current.items():
-                calls, seconds = _difference(self._before.get(key), now)
+                calls, seconds = _difference(before.get(key), now)
                 if calls or seconds:
                     self._add(key[0], calls, seconds)
-        self._history, self._before = history, current
+        self._history, self._before, self._reset = history, current, reset
         present = {queryid for queryid, _ in current}
         self._commands = {queryid: command for queryid, command in self._commands.items() if queryid in present}
 

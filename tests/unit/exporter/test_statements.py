@@ -100,6 +100,15 @@ def test_a_reset_that_was_overtaken_is_seen_where_the_entry_says_since_when_it_i
     assert taken(*looks, texts=TEXTS).calls["select"] == 150
 
 
+def test_a_reset_that_was_overtaken_is_seen_where_the_view_says_when_it_was() -> None:
+    statements = Statements()
+    statements.take(ONE, [row(1, 100)], reset=1.0)
+    statements.take(ONE, [row(1, 100)], reset=2.0)
+    statements.name(TEXTS)
+    statements.take(ONE, [row(1, 101)], reset=2.0)
+    assert statements.calls["select"] == 101
+
+
 def test_another_history_is_where_the_sums_go_on() -> None:
     statements = taken([row(1, 100)], [row(1, 105)], texts=TEXTS)
     statements.take(("system", False, 2), [row(1, 5_000_000), row(2, 3)])

@@ -1,0 +1,384 @@
+"""PostgreSQL's own health, against what the test did to it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from demo.servers import Postgres
+from exporter.model import Reason
+from tests.support.databases import Database, create_database
+from tests.support.exporter import Exporter, source
+from tests.support.jobs import add, queues
+from tests.support.servers import PgBouncer
+from tests.support.stores import checked, later, postgres
+from tests.support.wait import eventually
+
+BOTH = pytest.mark.parametrize("database", ["penguinmails@15", "penguinmails@18"], indirect=True)
+STATES = {
+    "active", "idle", "idle_in_transaction", "idle_in_transaction_aborted", "fastpath_function_call", "disabled",
+    "starting", "other",
+}  # fmt: skip
+COMMANDS = {"select", "insert", "update", "delete", "other"}
+
+
+@BOTH
+def test_connections_by_state_and_their_limit(database: Database) -> None:
+    with Exporter(postgres(database.reader_url)) as exporter:
+        before = exporter.look("postgres", source="oltp").by("state", "postwatch_postgres_connections")
+        assert set(before) == STATES
+        with database.connect() as idle, database.connect() as open_, database.connect() as aborted:
+            idle.execute("select 1")
+            open_.execute("begin")
+            aborted.execute("begin")
+            with pytest.raises(psycopg.Error):
+                aborted.execute("no sql")
+            samples = exporter.look("postgres", source="oltp")
+        now = samples.by("state", "postwatch_postgres_connections")
+        # The server is shared with other tests, whose connections may come and go.
+        for state in ("idle", "idle_in_transaction", "idle_in_transaction_aborted", "active"):
+            assert now[state] >= 1
+        assert samples.value("postwatch_postgres_connections_limit", database="oltp") == 100
+        assert samples.value("postwatch_postgres_up") == 1
+        assert samples.value("postwatch_postgres_ping_seconds_count") == 2
+        assert 0 < samples.value("postwatch_postgres_ping_seconds_sum") < 5
+
+
+def test_connections_of_a_server_of_its_own_are_exact(own_pg15: Postgres) -> None:
+    with Exporter(postgres(own_pg15.url())) as exporter, psycopg.connect(own_pg15.url(), autocommit=True) as one:
+        with psycopg.connect(own_pg15.url(), autocommit=True) as two:
+            one.execute("begin")
+            two.execute("select 1")
+            samples = exporter.look("postgres", source="oltp")
+        states = samples.by("state", "postwatch_postgres_connections")
+        wanted = {"active": 1, "idle": 1, "idle_in_transaction": 1}  # active is the exporter itself
+        assert states == {**dict.fromkeys(STATES, 0), **wanted}
+
+
+@BOTH
+def test_the_oldest_transaction_prepared_ones_included(database: Database) -> None:
+    with Exporter(postgres(database.reader_url)) as exporter, database.connect() as owner:
+        name = "postwatch_postgres_oldest_transaction_timestamp_seconds"
+        assert exporter.look("postgres", source="oltp").get(name) is None
+        began = time.time()
+        owner.execute("begin")
+        owner.execute("create table kept (id int)")
+        open_since = exporter.look("postgres", source="oltp").value(name)
+        assert began - 1 <= open_since <= time.time() + 1
+        owner.execute("prepare transaction 'postwatch'")
+        assert exporter.look("postgres", source="oltp").value(name) == pytest.approx(open_since, abs=5)
+        owner.execute("rollback prepared 'postwatch'")
+        assert exporter.look("postgres", source="oltp").get(name) is None
+
+
+@BOTH
+def test_statements_and_their_time_by_command(database: Database) -> None:
+    with Exporter(postgres(database.reader_url)) as exporter, database.connect() as owner:
+        owner.execute("insert into job_queues (name) values ('before')")
+        first = exporter.look("postgres", source="oltp").by("command", "postwatch_postgres_statements_total")
+        assert first == dict.fromkeys(COMMANDS, 0)
+        for number in range(7):
+            owner.execute("insert into job_queues (name) values (%s)", [str(number)])
+        for _ in range(3):
+            owner.execute("/* app */ with old as (select 1) update job_queues set is_active = false")
+        owner.execute("delete from job_queues where name = '1'")
+        owner.execute("select pg_sleep(0.2)")
+        samples = later(exporter, "postgres", "oltp")
+        counts = samples.by("command", "postwatch_postgres_statements_total")
+        assert (counts["insert"], counts["update"], counts["delete"]) == (7, 3, 1)
+        assert counts["select"] >= 1  # ours are among them
+        seconds = samples.by("command", "postwatch_postgres_statement_seconds_total")
+        assert 0.2 <= seconds["select"] < 5
+        assert 0 < seconds["insert"] < 0.2
+
+
+@BOTH
+def test_statements_inside_of_functions_are_part_of_their_caller(database: Database) -> None:
+    with Exporter(postgres(database.reader_url)) as exporter, database.connect() as owner:
+        owner.execute("set pg_stat_statements.track = 'all'")
+        owner.execute(
+            "create function fill() returns void language plpgsql as"
+            " $$ begin for i in 1..5 loop insert into job_queues (name) values (i::text); end loop; end $$"
+        )
+        exporter.look("postgres", source="oltp")
+        owner.execute("select fill()")
+        counts = later(exporter, "postgres", "oltp").by("command", "postwatch_postgres_statements_total")
+        assert counts["insert"] == 0
+        assert counts["select"] >= 1
+
+
+def test_sums_never_fall_over_resets_evictions_and_restarts(own_pg15: Postgres) -> None:
+    own_pg15.settings = {**own_pg15.settings, "pg_stat_statements.max": "100"}
+    own_pg15.restart()
+    database = create_database(own_pg15)
+
+    def look() -> float:
+        samples = later(exporter, "postgres", "oltp")
+        return samples.value("postwatch_postgres_statements_total", command="insert")
+
+    with Exporter(postgres(database.reader_url)) as exporter:
+        exporter.look("postgres", source="oltp")
+        with database.connect() as owner:
+            owner.execute("insert into job_queues (name) values ('a')")
+            assert look() == 1
+            owner.execute("select pg_stat_statements_reset()")
+            owner.execute("insert into job_queues (name) values ('b')")
+            assert look() == 2
+            for number in range(300):  # more than there is room for
+                owner.execute(f"select 1 as column_{number}".encode())
+            owner.execute("insert into job_queues (name) values ('c')")
+            assert look() == 3
+        own_pg15.restart()
+        assert not exporter.run("postgres", source="oltp").up  # the connection is gone, and noticed
+        with database.connect() as owner:
+            owner.execute("insert into job_queues (name) values ('d')")
+        assert look() == 4
+        own_pg15.kill()
+        own_pg15.start()  # a crash forgets all statements
+        assert not exporter.run("postgres", source="oltp").up
+        with database.connect() as owner:
+            owner.execute("insert into job_queues (name) values ('e')")
+        assert look() == 5
+
+
+@BOTH
+def test_deadlocks_are_passed_on(database: Database) -> None:
+    with database.connect() as owner:
+        owner.execute("insert into job_queues (name) values ('a'), ('b')")
+    with Exporter(postgres(database.reader_url)) as exporter:
+        assert exporter.look("postgres", source="oltp").value("postwatch_postgres_deadlocks_total") == 0
+        with database.connect() as one, database.connect() as two:
+            update = "update job_queues set is_active = false where name = %s"
+            for connection, name in ((one, "a"), (two, "b")):
+                connection.execute("set deadlock_timeout = '50ms'")
+                connection.execute("begin")
+                connection.execute(update, [name])
+            failures: list[psycopg.Error] = []
+
+            def cross(connection: psycopg.Connection[tuple[object, ...]], name: str) -> None:
+                try:
+                    connection.execute(update, [name])
+                    connection.execute("commit")
+                except psycopg.errors.DeadlockDetected as error:
+                    failures.append(error)
+                    connection.execute("rollback")
+
+            threads = [threading.Thread(target=cross, args=pair) for pair in ((one, "b"), (two, "a"))]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join(30)
+            assert len(failures) == 1
+        # Sessions hand in their statistics when they end, on PostgreSQL 15 a little later.
+        name = "postwatch_postgres_deadlocks_total"
+        eventually(lambda: exporter.look("postgres", source="oltp").value(name) == 1, within=20)
+
+
+@BOTH
+def test_dead_rows_of_queue_tables_and_of_no_others(database: Database) -> None:
+    given = {
+        **postgres(database.reader_url),
+        "queues": [source(database.reader_url)],
+    }
+    with Exporter(given) as exporter, database.connect() as owner:
+        owner.execute("create table other (id int)")
+        for table in ("jobs", "other"):
+            owner.execute(f"alter table {table} set (autovacuum_enabled = false)".encode())
+        queues(owner, "mail")
+        add(owner, queue_name="mail", count=500)
+        owner.execute("delete from jobs")
+        owner.execute("insert into other select generate_series(1, 50)")
+        owner.execute("delete from other")
+        owner.execute("select pg_stat_force_next_flush()")
+
+        def told() -> None:
+            tables = exporter.look("postgres", source="oltp").by("table", "postwatch_postgres_dead_tuples")
+            assert tables == {"jobs": 500}
+
+        eventually(told, within=20)
+
+
+def test_dead_rows_of_partitions_add_up_and_of_another_schema_too(database: Database) -> None:
+    layout = {"preset": "penguinmails", "jobs": {"table": '"App".jobs'}, "queues": None}
+    given = {**postgres(database.reader_url), "queues": [source(database.reader_url, schema=layout)]}
+    with Exporter(given) as exporter, database.connect() as owner:
+        owner.execute('create schema "App"')  # closed to the role: statistics are not
+        owner.execute('create table "App".jobs (id int, status text) partition by list (status)')
+        for state in ("a", "b"):
+            part = f'create table "App".jobs_{state} partition of "App".jobs for values in (\'{state}\')'
+            owner.execute(f"{part} with (autovacuum_enabled = false)".encode())
+            owner.execute(f"insert into \"App\".jobs select i, '{state}' from generate_series(1, 30) i".encode())
+        owner.execute('delete from "App".jobs')
+        owner.execute("select pg_stat_force_next_flush()")
+
+        def told() -> None:
+            tables = exporter.look("postgres", source="oltp").by("table", "postwatch_postgres_dead_tuples")
+            assert tables == {'"App".jobs': 60}
+
+        eventually(told, within=20)
+
+
+def test_pools_of_pgbouncer(own_pg15: Postgres) -> None:
+    with PgBouncer(own_pg15, settings={"default_pool_size": "1"}) as bouncer:
+        given = postgres(bouncer.url(), pgbouncer=bouncer.url("pgbouncer"))
+        with Exporter(given) as exporter, psycopg.connect(bouncer.url(), autocommit=True) as one:
+            one.execute("begin")
+            waiting = threading.Thread(target=_wait_in_pool, args=(bouncer.url(),))
+            waiting.start()
+            name = "postwatch_postgres_pool_connections"
+
+            def told() -> None:
+                exporter.run("postgres", source="oltp")  # its own query waits in the same pool, behind that one
+                pool = exporter.samples().by("state", name, pool="postgres/postgres")
+                assert pool["client_active"] == 1
+                assert pool["client_waiting"] >= 1
+                assert pool["server_active"] == 1
+                assert set(pool) == {
+                    "client_active", "client_waiting", "server_active", "server_idle", "server_used", "server_tested",
+                    "server_login",
+                }  # fmt: skip
+
+            eventually(told, within=30)
+            samples = exporter.samples()
+            assert samples.value("postwatch_postgres_pool_connections_limit", pool="postgres/postgres") == 1
+            assert samples.value("postwatch_postgres_up") == 0
+            (part,) = exporter.watch.parts
+            assert part.table().lines[0].word == "down"
+            one.execute("commit")
+            waiting.join(30)
+            samples = exporter.look("postgres", source="oltp")
+            assert samples.value("postwatch_postgres_up") == 1
+            assert samples.value(name, pool="postgres/postgres", state="client_waiting") == 0
+
+
+def _wait_in_pool(url: str) -> None:
+    with psycopg.connect(url, autocommit=True, prepare_threshold=None) as connection:
+        connection.execute("select 1")
+
+
+def test_a_silent_pgbouncer_takes_nothing_from_the_database(database: Database, pg15: Postgres) -> None:
+    with PgBouncer(pg15) as bouncer:
+        given = postgres(database.reader_url, pgbouncer=bouncer.url("pgbouncer"))
+        with Exporter(given) as exporter:
+            exporter.look("postgres", source="oltp")
+            bouncer.stop()
+            outcome = exporter.run("postgres", source="oltp")
+            assert not outcome.up
+            assert outcome.failures[Reason.REFUSED] == 1
+            samples = exporter.samples()
+            assert samples.value("postwatch_postgres_up") == 1
+            assert samples.by("state", "postwatch_postgres_connections")
+            assert len(exporter.logged("sampler_failed")) == 1
+
+
+def test_a_database_that_is_down_says_so_and_the_rest_ages_out(own_pg15: Postgres) -> None:
+    with Exporter(postgres(own_pg15.url())) as exporter:
+        exporter.look("postgres", source="oltp")
+        own_pg15.stop()
+        outcome = exporter.run("postgres", source="oltp")
+        assert outcome.failures[Reason.REFUSED] == 1
+        exporter.clock.monotonic_offset += 60
+        exporter.run("postgres", source="oltp")
+        samples = exporter.samples()
+        assert samples.value("postwatch_postgres_up") == 0
+        assert not samples.series("postwatch_postgres_connections")
+        assert not samples.series("postwatch_postgres_connections_limit")
+        assert samples.value("postwatch_postgres_deadlocks_total") == 0  # counters stand still
+        assert len(exporter.logged("sampler_failed")) == 1
+        own_pg15.start()
+        assert exporter.look("postgres", source="oltp").value("postwatch_postgres_up") == 1
+        assert exporter.logged("sampler_recovered")
+
+
+def test_a_frozen_database_is_down_within_the_time_limit(own_pg15: Postgres) -> None:
+    with Exporter(postgres(own_pg15.url(), timeout="1s")) as exporter:
+        exporter.look("postgres", source="oltp")
+        own_pg15.freeze()
+        began = time.monotonic()
+        outcome = exporter.run("postgres", source="oltp")
+        assert time.monotonic() - began < 10
+        assert outcome.failures[Reason.TIMEOUT] == 1
+        assert exporter.samples().value("postwatch_postgres_up") == 0
+        own_pg15.thaw()
+
+
+class TestWithoutRights:
+    HIDDEN = (
+        "postwatch_postgres_connections", "postwatch_postgres_oldest_transaction_timestamp_seconds",
+        "postwatch_postgres_statements_total", "postwatch_postgres_statement_seconds_total",
+    )  # fmt: skip
+
+    def test_pg_monitor_is_missing(self, database: Database, tmp_path: Path) -> None:
+        with database.connect() as owner:
+            owner.execute(f"revoke pg_monitor from {database.reader}".encode())
+            given = postgres(database.reader_url)
+            with Exporter(given) as exporter:
+                owner.execute("begin")
+                for _ in range(3):
+                    samples = later(exporter, "postgres", "oltp")
+                for name in self.HIDDEN:
+                    assert not samples.series(name), name
+                assert samples.value("postwatch_postgres_connections_limit") == 100
+                assert samples.value("postwatch_postgres_deadlocks_total") == 0
+                (said,) = exporter.logged("metrics_absent")
+                assert said["advice"] == f"grant pg_monitor to {database.reader};"
+                assert set(said["metrics"]) == set(self.HIDDEN)
+                owner.execute("commit")
+                owner.execute(f"grant pg_monitor to {database.reader}".encode())
+                samples = later(exporter, "postgres", "oltp")
+                assert samples.by("command", "postwatch_postgres_statements_total") == dict.fromkeys(COMMANDS, 0)
+                assert exporter.logged("metrics_back")
+            owner.execute(f"revoke pg_monitor from {database.reader}".encode())
+        assert f"grant pg_monitor to {database.reader};" in checked(tmp_path, given)
+
+    def test_the_extension_is_missing(self, database: Database, tmp_path: Path) -> None:
+        with database.connect() as owner:
+            owner.execute("drop extension pg_stat_statements")
+            given = postgres(database.reader_url)
+            with Exporter(given) as exporter:
+                for _ in range(3):
+                    samples = later(exporter, "postgres", "oltp")
+                assert not samples.series("postwatch_postgres_statements_total")
+                assert samples.by("state", "postwatch_postgres_connections")
+                (said,) = exporter.logged("metrics_absent")
+                assert said["advice"] == "create extension pg_stat_statements;"
+                # Made again, in a schema of its own.
+                owner.execute("create schema stats")
+                owner.execute("create extension pg_stat_statements schema stats")
+                later(exporter, "postgres", "oltp")
+                assert (
+                    exporter.logged("metrics_absent")[-1]["advice"]
+                    == f"grant usage on schema stats to {database.reader};"
+                )
+                owner.execute(f"grant usage on schema stats to {database.reader}".encode())
+                samples = later(exporter, "postgres", "oltp")
+                assert samples.by("command", "postwatch_postgres_statements_total") == dict.fromkeys(COMMANDS, 0)
+            owner.execute("drop extension pg_stat_statements")
+        assert "create extension pg_stat_statements;" in checked(tmp_path, given)
+
+    def test_the_library_is_not_loaded(self, own_pg15: Postgres, tmp_path: Path) -> None:
+        own_pg15.settings = {**own_pg15.settings, "shared_preload_libraries": ""}
+        own_pg15.restart()
+        with psycopg.connect(own_pg15.url(), autocommit=True) as owner:
+            owner.execute("create extension pg_stat_statements")
+        given = postgres(own_pg15.url())
+        with Exporter(given) as exporter:
+            assert exporter.look("postgres", source="oltp").value("postwatch_postgres_up") == 1
+            (said,) = exporter.logged("metrics_absent")
+            assert "shared_preload_libraries" in said["advice"]
+        assert "shared_preload_libraries" in checked(tmp_path, given)
+
+
+def test_its_time_is_charged_to_the_database_s_budget(database: Database) -> None:
+    """By the account that the queues in the same database have."""
+    given = {**postgres(database.reader_url), "queues": [source(database.reader_url)]}
+    with Exporter(given) as exporter:
+        accounts = {sampler.account for part in exporter.watch.parts for sampler in part.samplers()}
+        assert accounts == {exporter.watch.sources[0].context.database_account}
+        samples = exporter.look("postgres", source="oltp")
+        spent = samples.value("postwatch_sampler_source_seconds_total", sampler="postgres", source="oltp")
+        assert spent > 0
