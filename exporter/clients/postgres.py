@@ -145,23 +145,27 @@ class Session:
     def attempt(
         self, query: Query, parameters: Parameters = None, *, lock_timeout: float | None = None
     ) -> list[tuple[Any, ...]] | SampleFailed:
-        """All rows, or why the server refuses them; the transaction goes on either way.
+        """All rows, or why the server refuses them; the transaction, if one was begun, goes on either way.
 
-        `lock_timeout`: seconds to wait for a lock, if not the usual ones. A time limit that has passed is raised as
-        ever: what follows would have no time either.
+        `lock_timeout`: seconds to wait for a lock, in a transaction, if not the usual ones. A time limit that has
+        passed is raised as ever: what follows would have no time either.
         """
-        limit = "" if lock_timeout is None else f"; set local lock_timeout = '{int(lock_timeout * 1000)}ms'"
-        self._connection.execute(f"savepoint attempt{limit}".encode())
+        inside = self._connection.info.transaction_status is not TransactionStatus.IDLE
+        if inside:
+            limit = "" if lock_timeout is None else f"; set local lock_timeout = '{int(lock_timeout * 1000)}ms'"
+            self._connection.execute(f"savepoint attempt{limit}".encode())
         answer: list[tuple[Any, ...]] | SampleFailed
         try:
             answer = self.rows(query, parameters)
         except psycopg.errors.QueryCanceled:
             raise
         except psycopg.Error as error:
-            if self._connection.info.transaction_status is not TransactionStatus.INERROR:
+            after = TransactionStatus.INERROR if inside else TransactionStatus.IDLE
+            if self._connection.info.transaction_status is not after:
                 raise
             answer = self._explain(error)
-        self._connection.execute("rollback to savepoint attempt; release savepoint attempt")
+        if inside:
+            self._connection.execute("rollback to savepoint attempt; release savepoint attempt")
         return answer
 
     def stream(
@@ -269,9 +273,7 @@ class Database:
         """
         place = self._lanes[lane]
         if not place.lock.acquire(timeout=max(run.left, 0.001)):
-            raise Busy(
-                Reason.TIMEOUT, "the connection was busy with another sampler all the time", about=self.safe_url
-            )
+            raise Busy(Reason.TIMEOUT, "the connection was busy with another sampler all the time", about=self.safe_url)
         try:
             with self._guarded(place, run) as (connection, guard):
                 session = Session(connection, run, self._clock, guard, self._silence, self._explain)

@@ -76,7 +76,7 @@ def client(database: Database) -> Iterator[PGMQueue]:
         database=str(server["dbname"]),
         username=str(server["user"]),
         password="unused",
-        pool_size=2,
+        pool_size=1,  # so that one session does it all
         init_extension=False,
     )
     try:
@@ -109,4 +109,4 @@ def send(queue: PGMQueue, name: str, count: int = 1, *, delay: int = 0, **how: A
 def read(queue: PGMQueue, name: str, count: int = 1, *, vt: int = 600) -> list[int]:
     """Reads up to that many messages, which are invisible for `vt` seconds then; their numbers."""
     found = queue.read_batch(name, vt=vt, batch_size=count)
-    return [message.msg_id for message in found or []]
+    return sorted(message.msg_id for message in found or [])

@@ -7,7 +7,7 @@ them; an index finds them, whatever the archives hold.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 
 from psycopg import sql
 
@@ -30,13 +30,8 @@ class Archives:
         self._ledger = ledger
         self._seen = Seen(BUCKET)
 
-    def read(
-        self, tx: Session, plan: Plan, queues: Iterable[Followed], moved: Collection[int | None]
-    ) -> tuple[Stretch, ...]:
-        """Read what `plan` asks for of those that have an index for it; answers what is left for the next look.
-
-        `moved`: numbers of the tables of queues where anything can have happened since the last look.
-        """
+    def read(self, tx: Session, plan: Plan, queues: Iterable[Followed]) -> tuple[Stretch, ...]:
+        """Read what `plan` asks for of those that have an index for it; answers what is left for the next look."""
         queues = [queue for queue in queues if queue.broken is None and queue.listed.seek_archive]
         unread = list(plan.rereads)
         if unread:
@@ -45,7 +40,7 @@ class Archives:
             self._enter(tx, queues, Stretch(stretch.low, high, stretch.mark))
             if high < stretch.high:
                 unread.insert(0, Stretch(high, stretch.high, stretch.mark))
-        recent = [queue for queue in queues if queue.listed.oid in moved]
+        recent = [queue for queue in queues if queue.may_have_lost]
         self._enter(tx, recent, Stretch(plan.window.low, plan.window.high, plan.first))
         return tuple(unread)
 

@@ -39,7 +39,7 @@ def examine(watched: Watched, tracking: TrackingOptions | None, run: Run) -> lis
                 return [*remarks, Remark(name, "there is no table pgmq.meta", advice, fatal=True)]
             if meta.unreadable:
                 return [*remarks, of_closed_table(name, role, meta)]
-            listed = Listing().read(tx)
+            listed = Listing().read(tx, standby=activity.in_recovery)
             remarks += _of_queues(name, role, tx, listed, standby=activity.in_recovery)
             columns = None
             if tracking is not None:

@@ -88,6 +88,8 @@ class Counting:
         before, gone = queue.counted, queue.flow.gone
         if before is not None and before.at > self._now:
             return  # a later look has counted it meanwhile
+        last = queue.flow.allocated if listed.allocated is None else listed.allocated
+        queue.may_have_lost = before is None or before.living.total + max(last - before.allocated, 0) != total
         allocated = _advance(queue, listed, settled, total, unsettled, newest or 0)
         living = Living(total, scheduled, active, ready, read, stuck)
         known_settled = None if listed.allocated is None else settled

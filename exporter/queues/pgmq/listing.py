@@ -40,9 +40,10 @@ class Listed:
     archive: str | None
     archive_oid: int | None
     archive_readable: bool
-    allocated: int | None  # the last number that was given out; None: that cannot be read here
+    sequence: int | None  # that numbers its messages, if the role may read it
     filenode: int | None  # changes when the table is emptied as a whole; None: it is partitioned
     deleted: int  # messages that have left it, by the server's statistics, which are late by up to ten seconds
+    allocated: int | None = None  # the last number that was given out; None: that cannot be read
     columns: Columns = Columns()
     archive_columns: Columns = Columns()
 
@@ -96,28 +97,43 @@ class Listing:
 
     def __init__(self) -> None:
         self._columns: dict[int, Columns] = {}
+        self._damaged: set[int] = set()  # sequences that cannot be read, for another reason than a right
 
     def forget(self) -> None:
         """Something was not as remembered: look at all columns again."""
         self._columns.clear()
+        self._damaged.clear()
 
-    def read(self, tx: Session) -> list[Listed]:
-        """All queues, the oldest first."""
+    def read(self, tx: Session, *, standby: bool = False) -> list[Listed]:
+        """All queues, the oldest first. On a standby sequences show numbers that were only set aside: none is read."""
         found = [Listed(*row) for row in tx.rows(sql.SQL(BLOCKS["queues"]))]
         oids = {oid for one in found for oid in (one.oid, one.archive_oid) if oid is not None}
         if new := sorted(oids - self._columns.keys()):
             for oid, names, indexed in tx.rows(sql.SQL(BLOCKS["columns"]), {"tables": new}):
                 self._columns[oid] = Columns(frozenset(names or ()), frozenset(indexed))
         self._columns = {oid: columns for oid, columns in self._columns.items() if oid in oids}
+        sequences = [] if standby else [one.sequence for one in found if one.sequence is not None]
+        numbers = self._numbers(tx, [sequence for sequence in sequences if sequence not in self._damaged])
         listed = [
             replace(
                 one,
+                allocated=numbers.get(one.sequence or 0),
                 columns=self._columns.get(one.oid or 0, Columns()),
                 archive_columns=self._columns.get(one.archive_oid or 0, Columns()),
             )
             for one in found
         ]
         return sorted(listed, key=lambda one: (one.created, one.name))
+
+    def _numbers(self, tx: Session, sequences: list[int]) -> dict[int, int]:
+        """The last number of each sequence; one that is damaged or gone takes none of the others with it."""
+        answer = tx.attempt(sql.SQL(BLOCKS["numbers"]), {"sequences": sequences})
+        if not isinstance(answer, SampleFailed):
+            return {sequence: int(number) for sequence, number in answer}
+        if len(sequences) == 1:
+            self._damaged.update(sequences)
+            return {}
+        return {s: number for one in sequences for s, number in self._numbers(tx, [one]).items()}
 
 
 def joined(block: str, queues: Iterable[tuple[int, Listed, Mapping[str, sql.Composable]]]) -> sql.Composed:

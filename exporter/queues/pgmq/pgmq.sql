@@ -3,7 +3,7 @@
 -- for queues too large to be counted at each look: what is not ready there, by the index on vt.
 
 -- name: there
-select to_regclass('pgmq.meta') is not null, pg_postmaster_start_time()
+select to_regclass('pgmq.meta') is not null, pg_is_in_recovery(), pg_postmaster_start_time()
 
 -- name: queues
 -- All queues with their tables, whether we may read them, and what tells at no cost how much went through. Of
@@ -12,9 +12,7 @@ select distinct on (lower(m.queue_name))
        m.queue_name::text, m.created_at, q.relname::text, q.oid::int8, q.relkind::text, q.relpersistence = 'u',
        coalesce(has_table_privilege(q.oid, 'select'), false),
        a.relname::text, a.oid::int8, coalesce(has_table_privilege(a.oid, 'select'), false),
-       case when has_sequence_privilege(s.oid, 'select, usage')
-                 and not (pg_is_in_recovery() and s.relpersistence = 'u')
-            then coalesce(pg_sequence_last_value(s.oid), 0) end,
+       case when has_sequence_privilege(s.oid, 'select, usage') then s.oid::int8 end,
        pg_relation_filenode(q.oid)::int8,
        case when q.relkind = 'p'
             then (select sum(pg_stat_get_tuples_deleted(relid))::int8 from pg_partition_tree(q.oid))
@@ -27,6 +25,9 @@ left join pg_class as a on a.relnamespace = 'pgmq'::regnamespace and a.relkind i
 left join pg_class as s on s.relnamespace = 'pgmq'::regnamespace and s.relkind = 'S'
                        and s.relname = 'q_' || lower(m.queue_name) || '_msg_id_seq'
 order by lower(m.queue_name), m.created_at, m.queue_name
+
+-- name: numbers
+select s.oid::int8, coalesce(pg_sequence_last_value(s.oid), 0) from pg_class as s where s.oid = any(%(sequences)s::oid[])
 
 -- name: doubled
 select string_agg(queue_name, ' and ' order by created_at, queue_name)

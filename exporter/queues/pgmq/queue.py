@@ -62,6 +62,7 @@ class Followed:
     key: QueueKey
     flow: Flow
     told: Told = field(default_factory=Told)
+    may_have_lost: bool = True  # whether any message can have left since the look before the last
     ends_seen: int = -1  # how many had gone when it was last looked for when; none yet
     counted: Count | None = None
     living: Living | None = None  # as of the last look
@@ -100,6 +101,7 @@ class Followed:
 
     def is_unchanged(self, now: float) -> None:
         """It was empty and still is."""
+        self.may_have_lost = False
         if self.counted is not None:
             self.counted = replace(self.counted, at=now)
             self.living = self.counted.living
@@ -107,6 +109,7 @@ class Followed:
     def carry(self, glanced: Living | None) -> None:
         """Not counted in this look: what came by its numbers, what left by the server's statistics."""
         counted, living, flow = self.counted, self.living, self.flow
+        self.may_have_lost = True
         if counted is None or living is None:
             return
         left = max(self.listed.deleted - counted.deleted, 0)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from psycopg import sql
 
@@ -106,7 +106,7 @@ class Watched:
         and that before the snapshot: see `Flow`. `follow`: read the tracking table too, if there is one. Answers what
         was too large to be counted.
         """
-        there, started = tx.row(sql.SQL(BLOCKS["there"]))
+        there, standby, started = tx.row(sql.SQL(BLOCKS["there"]))
         if not there:
             address = self.context.database.safe_url
             raise SampleFailed(
@@ -115,22 +115,21 @@ class Watched:
                 "name the database that has pgmq, or create the extension there",
                 about=address,
             )
-        listed = self._listing.read(tx)
+        listed = self._listing.read(tx, standby=standby)
         writers = self._open_writers(tx)
         activity = read_activity(tx.row(ACTIVITY))
         monotonic = self.context.clock.monotonic()
         tx.begin()
         (self.database_now,) = tx.row("select now()")
         self._notice_new_history(activity, started)
-        self._meet(listed, writers, standby=activity.in_recovery)
+        self._meet(listed, writers, standby=standby)
         queues = list(self.queues.values())
-        moved = {queue.listed.oid for queue in queues if queue.moved}
         counting = Counting(tx, self.database_now, monotonic, self.targets, retries=self.tracking is None)
         found, large = counting.look(queues)
         for one in found:
             counting.enter(one)
         if follow or self.tracking is None:
-            self._follow(tx, activity, monotonic, moved)
+            self._follow(tx, activity, monotonic)
         for one in found:
             self._enter_reads(one)
         tell(queues, self.ledger, ends=self.tracking is None)
@@ -155,14 +154,14 @@ class Watched:
             self.ledger.tally(queue.key).retries += retries
         queue.archived = None
 
-    def _follow(self, tx: Session, activity: Activity, monotonic: float, moved: Collection[int | None]) -> None:
+    def _follow(self, tx: Session, activity: Activity, monotonic: float) -> None:
         """Read what tables tell by their times: the project's tracking table, or else the archives."""
         plan = self._horizon.plan(self._transactions.moment(activity, monotonic))
         if plan.stepped:
             log.warning("database_clock_stepped", source=self.context.name, seconds=round(plan.stepped, 3))
         if self.tracking is None:
             queues = list(self.queues.values())
-            unread = self._archives.read(tx, plan, queues, moved)
+            unread = self._archives.read(tx, plan, queues)
             find_last_ends(tx, queues, self.ledger, self.database_now)
         else:
             self.tracking_trouble = None
@@ -247,8 +246,7 @@ class Watched:
         """Take note of queues that came and went, and of their numbers."""
         met: dict[str, Followed] = {}
         for one in listed:
-            # A standby shows numbers that were only set aside to be given out.
-            queue = self._queue(replace(one, allocated=None) if standby else one)
+            queue = self._queue(one)
             queue.broken = one.problem(standby=standby)
             if queue.broken is not None:
                 self._listing.forget()
