@@ -63,6 +63,8 @@ class Duties:
         self.settings = settings
         self.policy = policy
         self.figures = Figures()
+        self.trouble = ""
+        """Why the store cannot be used, as the last tick saw it; empty while it can."""
         self._store = store
         self._clock = clock
         self._post = post
@@ -190,7 +192,10 @@ class Duties:
             try:
                 work()
                 self._repeats.recovered(name, "store is back", duty=name)
+                if work == self.tick:
+                    self.trouble = ""
             except StoreFailed as error:
+                self.trouble = str(error)
                 self._repeats.failed(name, "duty failed", reason=str(error), duty=name)
             except Exception:
                 log.exception("duty failed", duty=name)

@@ -1,0 +1,1 @@
+"""What the alerter answers over HTTP."""

@@ -1,0 +1,235 @@
+"""What happened: `/api/v1/alerts` as JSON with filters, live as server-sent events, and acknowledging."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import json
+import threading
+from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import anyio
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from alerter.model import Severity
+from alerter.store.engine import Store, StoreFailed
+from alerter.store.episodes import chunks
+from alerter.store.schema import episodes, outbox
+from chassis.clock import Clock
+
+_MOST, _USUAL = 5000, 500  # entries in one answer
+_LOOK = 1.0  # seconds between looks at what is new, for those who follow
+_OVERLAP = 5.0  # seconds; another replica's commit may come later than its time
+_BEAT = 15.0  # seconds after which a silent stream says that it lives
+
+
+class BadQuestion(ValueError):
+    """A parameter that says nothing; the text says which are allowed."""
+
+
+def filters(parameters: Mapping[str, str], keep: float, now: float) -> list[sa.ColumnElement[bool]]:
+    """The conditions that a request's parameters stand for. Raises BadQuestion."""
+    hours = _number(parameters.get("hours", keep / 3600))
+    if not 0 < hours <= 24 * 3660:
+        raise BadQuestion("hours: a number of hours, more than 0")
+    columns = episodes.c
+    since = now - hours * 3600
+    found = [sa.or_(columns.changed_at >= since, columns.received_at >= since)]
+    if text := parameters.get("severity"):
+        wanted = [word.strip().lower() for word in text.split(",")]
+        if not set(wanted) <= set(Severity):
+            raise BadQuestion(f"severity: any of {', '.join(Severity)}, with commas between")
+        found.append(columns.severity.in_(wanted))
+    if text := parameters.get("service"):
+        found.append(columns.service.in_([word.strip() for word in text.split(",")]))
+    if text := parameters.get("state"):
+        if text not in ("firing", "resolved"):
+            raise BadQuestion("state: firing or resolved")
+        found.append(columns.status == text)
+    if text := parameters.get("q"):
+        found.append(
+            sa.or_(columns.message.icontains(text, autoescape=True), columns.labels.icontains(text, autoescape=True))
+        )
+    return found
+
+
+def entries(connection: Connection, conditions: list[sa.ColumnElement[bool]], limit: int) -> list[dict[str, Any]]:
+    """What happened, the latest first."""
+    query = sa.select(episodes).where(*conditions).order_by(episodes.c.received_at.desc(), episodes.c.id.desc())
+    rows = connection.execute(query.limit(limit)).all()
+    deliveries: dict[int, list[dict[str, Any]]] = {}
+    for ids in chunks([row.id for row in rows]):
+        alone = sa.and_(outbox.c.episode_id.in_(ids), outbox.c.grouped.is_(False))
+        groups = {row.group_id for row in rows if row.id in set(ids)}
+        together = sa.and_(outbox.c.subject.in_(groups), outbox.c.grouped.is_(True))
+        for row in connection.execute(sa.select(outbox).where(sa.or_(alone, together)).order_by(outbox.c.id)):
+            for about in json.loads(row.news):
+                deliveries.setdefault(about, []).append(delivery(row))
+    return [entry(row, deliveries.get(row.id, [])) for row in rows]
+
+
+def entry(row: Row[Any], deliveries: list[dict[str, Any]]) -> dict[str, Any]:
+    """One alert's episode as the API tells it."""
+    acknowledged = None
+    if row.acknowledged_at is not None:
+        acknowledged = {"by": row.acknowledged_by, "at": stamp(row.acknowledged_at)}
+    return {
+        "id": row.id,
+        "timestamp": stamp(row.received_at),
+        "severity": row.severity,
+        "service": row.service,
+        "message": row.message,
+        "state": row.status,
+        "acknowledged": acknowledged,
+        "deliveries": deliveries,
+        "changed": stamp(row.changed_at),
+        "starts_at": stamp(row.starts_at),
+        "ended_at": stamp(row.ended_at),
+        "source": row.source,
+        "fingerprint": row.fingerprint,
+        "labels": json.loads(row.labels),
+        "annotations": json.loads(row.annotations),
+        "because": row.because,
+        "note": row.note,
+    }
+
+
+def delivery(row: Row[Any]) -> dict[str, Any]:
+    """How one delivery went, or goes."""
+    return {
+        "id": row.id,
+        "receiver": row.receiver,
+        "action": row.action,
+        "state": row.state,
+        "attempts": row.attempts,
+        "at": stamp(row.finished_at or row.created_at),
+        "marks": [mark for mark in row.marks.split(",") if mark],
+        "reason": row.reason,
+        "error": row.error,
+    }
+
+
+def stamp(seconds: float | None) -> str | None:
+    """RFC 3339, in UTC."""
+    if seconds is None:
+        return None
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def routes(
+    store: Store,
+    clock: Clock,
+    keep: Callable[[], float],
+    acknowledge: Callable[[int, str], bool],
+    stopping: threading.Event,
+) -> list[Route]:
+    """The API's. `keep` in seconds; `acknowledge` answers whether there is such an alert."""
+
+    def ask(parameters: Mapping[str, str]) -> list[dict[str, Any]]:
+        conditions = filters(parameters, keep(), clock.now())
+        limit = _limit(parameters)
+        with store.read() as connection:
+            return entries(connection, conditions, limit)
+
+    async def listing(request: Request) -> Response:
+        try:
+            found = await anyio.to_thread.run_sync(ask, dict(request.query_params))
+        except BadQuestion as error:
+            return JSONResponse({"error": str(error)}, 400)
+        except StoreFailed as error:
+            return JSONResponse({"error": str(error)}, 503)
+        return JSONResponse({"alerts": found}, headers={"Cache-Control": "no-store"})
+
+    async def stream(request: Request) -> Response:
+        parameters = dict(request.query_params)
+        try:
+            filters(parameters, keep(), clock.now())
+        except BadQuestion as error:
+            return JSONResponse({"error": str(error)}, 400)
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        return StreamingResponse(follow(parameters), media_type="text/event-stream", headers=headers)
+
+    def changed(parameters: Mapping[str, str], since: float) -> list[dict[str, Any]]:
+        conditions = filters(parameters, keep(), clock.now())
+        with store.read() as connection:
+            return entries(connection, [*conditions, episodes.c.changed_at > since], _MOST)
+
+    async def follow(parameters: Mapping[str, str]) -> AsyncIterator[str]:
+        seen: dict[int, str] = {}
+        since, silent, begun = clock.now(), 0.0, False
+        yield ": listening\n\n"
+        while not stopping.is_set():
+            now = clock.now()
+            try:
+                found = await anyio.to_thread.run_sync(changed, parameters, since - _OVERLAP)
+            except StoreFailed:
+                await asyncio.sleep(_LOOK)
+                continue
+            for each in reversed(found):
+                text = json.dumps(each, ensure_ascii=False)
+                if begun and seen.get(each["id"]) != text:
+                    silent = 0.0
+                    yield f"id: {each['id']}\nevent: alert\ndata: {text}\n\n"
+                seen[each["id"]] = text
+            since, begun = now, True
+            while len(seen) > 2 * _MOST:
+                del seen[next(iter(seen))]
+            silent += _LOOK
+            if silent >= _BEAT:
+                silent = 0.0
+                yield ": alive\n\n"
+            await asyncio.sleep(_LOOK)
+
+    async def ack(request: Request) -> Response:
+        try:
+            body = await request.json() if await request.body() else {}
+            who = who_asks(request) or str(body.get("by", ""))
+        except (ValueError, AttributeError):
+            return JSONResponse({"error": 'the body is no JSON object; send nothing, or {"by": "name"}'}, 400)
+        try:
+            number = request.path_params["id"]
+            known = await anyio.to_thread.run_sync(acknowledge, number, who or "somebody")
+        except StoreFailed as error:
+            return JSONResponse({"error": str(error)}, 503)
+        if not known:
+            return JSONResponse({"error": f"there is no alert {number}"}, 404)
+        return JSONResponse({"id": number, "acknowledged": True})
+
+    return [
+        Route("/api/v1/alerts", listing),
+        Route("/api/v1/alerts/stream", stream),
+        Route("/api/v1/alerts/{id:int}/ack", ack, methods=["POST"]),
+    ]
+
+
+def who_asks(request: Request) -> str:
+    """The user's name, which was proven before; empty for a token's holder."""
+    scheme, _, credentials = request.headers.get("authorization", "").strip().partition(" ")
+    if scheme.lower() != "basic":
+        return ""
+    try:
+        return base64.b64decode(credentials).partition(b":")[0].decode("utf-8", "replace")
+    except binascii.Error:
+        return ""
+
+
+def _limit(parameters: Mapping[str, str]) -> int:
+    limit = _number(parameters.get("limit", _USUAL))
+    if not 1 <= limit <= _MOST:
+        raise BadQuestion(f"limit: a number from 1 to {_MOST}")
+    return int(limit)
+
+
+def _number(text: object) -> float:
+    """0, which no parameter may be, for what is none."""
+    try:
+        return float(str(text))
+    except ValueError:
+        return 0.0

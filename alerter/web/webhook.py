@@ -1,0 +1,110 @@
+"""`POST /webhook[/SOURCE]`: 200 after the commit, 400 what cannot be decoded, 413 too large, 503 come again."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable
+from functools import partial
+
+import anyio
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from alerter.intake.desk import Intake, Overloaded
+from alerter.intake.payload import BadPayload, PayloadTooLarge, Webhook, decode, unpack
+from alerter.model import OWN_SOURCE
+from alerter.store.engine import StoreFailed
+from alerter.tally import Tally
+from chassis.log import get_logger
+
+log = get_logger(__name__)
+
+_SOURCE = re.compile(r"[A-Za-z0-9_.-]{1,63}", re.ASCII)
+_PATIENCE = 20.0  # seconds for the commit
+
+
+class Door:
+    """ASGI middleware before all others: counts what webhooks are answered, and hears of those that are lost."""
+
+    def __init__(
+        self, app: ASGIApp, tally: Tally, too_large: Callable[[], None], refused: Callable[[str, str], None]
+    ) -> None:
+        """`too_large` and `refused` (a client's address, a path) are called in threads of their own."""
+        self._app = app
+        self._tally = tally
+        self._too_large = too_large
+        self._refused = refused
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        is_webhook = scope["path"] == "/webhook" or scope["path"].startswith("/webhook/")
+        status = 500
+
+        async def look(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, look)
+        finally:
+            if is_webhook:
+                self._tally.webhook(status)
+        if is_webhook and status == 413:
+            await anyio.to_thread.run_sync(self._too_large)
+        if status == 401:
+            client = scope.get("client") or ("", 0)
+            await anyio.to_thread.run_sync(self._refused, str(client[0]), scope["path"])
+
+
+def routes(intake: Intake, tally: Tally, limit: int, truncated: Callable[[], None]) -> list[Route]:
+    """The webhook's. `limit` in bytes, for what is unpacked as well; `truncated`: a sender left alerts out."""
+
+    async def answer(request: Request) -> Response:
+        source = request.path_params.get("source", "default")
+        if not _SOURCE.fullmatch(source) or source == OWN_SOURCE:
+            return _error(400, "the source in the path may have letters, digits, _ . - and be no longer than 63")
+        body = await request.body()
+        encoding = request.headers.get("content-encoding", "")
+        try:
+            webhook = await anyio.to_thread.run_sync(_read, body, encoding, limit, source)
+        except BadPayload as error:
+            log.warning("webhook refused", reason=str(error), source=source)
+            return _error(400, str(error))
+        except PayloadTooLarge:
+            return _error(413, f"unpacked, the body is too large; at most {limit} bytes")
+        try:
+            # Shielded: what the intake holds is committed, whether or not the sender waits for it.
+            changes = await asyncio.wait_for(
+                asyncio.shield(asyncio.wrap_future(intake.take(webhook.alerts))), _PATIENCE
+            )
+        except Overloaded as error:
+            return _error(503, str(error))
+        except StoreFailed as error:
+            return _error(503, str(error))
+        except TimeoutError:
+            return _error(503, "the store takes too long")
+        tally.taken(webhook.alerts)
+        if webhook.truncated > 0:
+            log.warning("alertmanager left alerts out", count=webhook.truncated, advice="set max_alerts: 0")
+            await anyio.to_thread.run_sync(truncated)
+        counts = {change.value: count for change, count in changes.items()}
+        log.info("webhook", source=source, alerts=len(webhook.alerts), **counts)
+        return JSONResponse({"alerts": len(webhook.alerts), **counts})
+
+    post = partial(Route, endpoint=answer, methods=["POST"])
+    return [post("/webhook"), post("/webhook/{source}")]
+
+
+def _read(body: bytes, encoding: str, limit: int, source: str) -> Webhook:
+    return decode(unpack(body, encoding, limit), source)
+
+
+def _error(status: int, text: str) -> JSONResponse:
+    return JSONResponse({"error": text}, status)
