@@ -6,7 +6,7 @@ A section is a package or module with `Section` (its settings, a base of Exporte
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -91,3 +91,11 @@ class Part(Protocol):
 
     def check(self, run: Run) -> list[Remark]:
         """Look whether it can be watched; what is missing, and what that means."""
+
+
+def tables(parts: Iterable[Part]) -> list[Table]:
+    """The tables of all parts; those of one title and the same columns as one, worst first."""
+    lines: dict[tuple[str, tuple[str, ...]], list[Line]] = {}
+    for table in (part.table() for part in parts):
+        lines.setdefault((table.title, table.columns), []).extend(table.lines)
+    return [Table(title, columns, tuple(all_)).worst_first() for (title, columns), all_ in lines.items()]

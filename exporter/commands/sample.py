@@ -18,7 +18,7 @@ from exporter.app import Watch
 from exporter.catalogue import CATALOGUE
 from exporter.commands.terminal import STYLES, console, tell, tell_exactly
 from exporter.model import Level
-from exporter.parts import Part
+from exporter.parts import Part, tables
 from exporter.queues.base import QueueRow, QueueSource
 from exporter.sampling.outcome import Outcome
 from exporter.settings import ExporterSettings
@@ -91,8 +91,7 @@ def _show(sources: list[QueueSource], failed: set[str]) -> None:
 
 def _show_parts(parts: list[Part], *, after: bool) -> None:
     out = console()
-    for position, part in enumerate(parts):
-        found = part.table()
+    for position, found in enumerate(tables(parts)):
         table = Table(box=None, pad_edge=False, padding=(0, 2 - (out.width < WIDE), 0, 0), header_style="bold")
         for column in found.columns:
             numeric = column.startswith("#")

@@ -12,7 +12,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from chassis.units import format_duration
-from exporter.parts import Level, Line, Table
+from exporter.parts import Level, Line, Table, tables
 from exporter.queues.base import QueueRow, QueueSource
 from exporter.sampling.outcome import Outcome
 from exporter.web.health import Picture
@@ -41,7 +41,7 @@ def page(picture: Picture) -> str:
     if not picture.sources and not picture.parts:
         parts.append("<p>Nothing is watched: name your sources under <code>queues</code> in the configuration.</p>")
     parts += [_source(source) for source in picture.sources]
-    parts += [_part(part.table()) for part in picture.parts]
+    parts += map(_part, tables(picture.parts))
     parts.append(
         '<h2>Samplers</h2><table><thead><tr><th>sampler<th>state<th class="n">last run<th class="n">took'
         '<th class="n">interval<th class="n">next</tr></thead><tbody>'
