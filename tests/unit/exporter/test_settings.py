@@ -11,7 +11,7 @@ from chassis.settings import SettingsError, parse
 from exporter.catalogue import CATALOGUE
 from exporter.labels import BANNED, USED
 from exporter.model import QueueKey, Target, Thresholds
-from exporter.queues import hybrid
+from exporter.queues import hybrid, pgboss
 from exporter.settings import DEFAULT_BUCKETS, ExporterSettings
 
 FULL = """
@@ -178,6 +178,46 @@ def test_an_unknown_kind_and_a_missing_one() -> None:
         "queues[0].kind: 'kafka' is not allowed; allowed: hybrid, pgboss, pgmq"
     )
     assert mistake("queues: [{name: a, postgres: 'postgresql://db/a'}]").startswith("queues[0].kind: missing")
+
+
+def test_mistakes_of_several_kinds_bear_their_places() -> None:
+    told = mistakes(
+        """
+queues:
+  - {name: a, kind: hybrid, postgres: "postgresql://db/a", schema_name: x}
+  - {name: b, kind: pgboss, postgres: "postgresql://db/b", schema_name: a.b.c, redis: "redis://c"}
+  - {name: c, kind: pgboss, postgres: "postgresql://db/c", schema_name: [x], targets: {mail: {target: fast}}}
+  - {name: d, kind: pgbos, postgres: "postgresql://db/d"}
+  - {name: e, kind: 7, postgres: "postgresql://db/e"}
+  - {name: f, kind: pgboss, failed: {interval: 1ms}}
+"""
+    )
+    assert {line.partition(": ")[0] for line in told} == {
+        "queues[0].schema_name",
+        "queues[1].schema_name",
+        "queues[1].redis",
+        "queues[2].schema_name",
+        "queues[2].targets.mail.target",
+        "queues[3].kind",
+        "queues[4].kind",
+        "queues[5].postgres",
+        "queues[5].failed.interval",
+    }
+    assert len(told) == 9
+    assert any("queues[3].kind" in line and line.endswith("did you mean pgboss?") for line in told)
+    assert any("queues[1].schema_name: 'a.b.c' is no name of a schema" in line for line in told)
+
+
+def test_a_schema_is_named_as_sql_writes_it() -> None:
+    source = "{{name: a, kind: pgboss, postgres: 'postgresql://db/a', schema_name: {}}}"
+    for given, meant in (("Flows", "flows"), ("'\"Flows\"'", "Flows"), ("null", None)):
+        text = f"queues: [{source.format(given)}]"
+        if meant is None:
+            assert mistake(text).startswith("queues[0].schema_name: ")
+        else:
+            (one,) = load(text).queue_options()
+            assert isinstance(one, pgboss.Options)
+            assert one.schema_name == meant
 
 
 def test_an_unknown_section_is_told_with_those_there_are() -> None:
