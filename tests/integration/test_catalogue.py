@@ -5,31 +5,48 @@ import re
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 import redis
 import yaml
 from prometheus_client import Metric as Family
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as read_text
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
 
 from chassis.exposition import OPENMETRICS_TYPE, Kind
 from demo.process import free_port
 from demo.servers import Postgres
 from exporter.catalogue import CATALOGUE, Metric
+from exporter.catalogue.host import HOST
+from exporter.catalogue.stores import STORES
 from exporter.model import OUTCOMES, PRIORITIES, Reason
-from tests.support.databases import create_database, drop_database
+from exporter.stores.commands import COMMANDS
+from exporter.stores.keyspace import KINDS
+from exporter.stores.pgbouncer import STATES as POOL_STATES
+from exporter.stores.postgres import STATES
+from exporter.services.attempt import PHASES
+from exporter.services.failure import Fault
+from tests.support.certificates import make_certificates
+from tests.support.databases import Database, create_database, drop_database
 from tests.support.exporter import Daemon, config, source
 from tests.support.jobs import Owner, add, change, element, queues
-from tests.support.servers import RedisServer
+from tests.support.servers import PgBouncer, RedisServer
+from tests.support.services import web_server, with_tls
 from tests.support.wait import eventually
 
 BY_NAME = {metric.name: metric for metric in CATALOGUE}
 CONSTANT = {"team": "delivery", "tenant": "acme"}
 QUEUE = "email-sending"
+OF_STORES = (*STORES, *HOST)
 
 # What users and dashboards rely on: more may be added, none of these may go.
 PROMISED = re.findall(
@@ -48,6 +65,19 @@ postwatch_workers postwatch_workers_expected postwatch_workers_healthy
 postwatch_worker_last_heartbeat_timestamp_seconds postwatch_worker_start_timestamp_seconds
 postwatch_worker_jobs_running postwatch_worker_capacity postwatch_worker_jobs_finished_total
 postwatch_worker_job_seconds_total postwatch_worker_restarts_total
+postwatch_service_up postwatch_service_state postwatch_service_response_seconds postwatch_service_phase_seconds
+postwatch_service_probes_total postwatch_service_failures_total postwatch_service_http_responses_total
+postwatch_service_certificate_expiry_timestamp_seconds
+postwatch_postgres_up postwatch_postgres_connections postwatch_postgres_connections_limit
+postwatch_postgres_pool_connections postwatch_postgres_pool_connections_limit postwatch_postgres_ping_seconds
+postwatch_postgres_statements_total postwatch_postgres_statement_seconds_total
+postwatch_postgres_oldest_transaction_timestamp_seconds postwatch_postgres_deadlocks_total postwatch_postgres_dead_tuples
+postwatch_redis_up postwatch_redis_connected_clients postwatch_redis_memory_used_bytes postwatch_redis_memory_max_bytes
+postwatch_redis_commands_total postwatch_redis_keyspace_hits_total postwatch_redis_keyspace_misses_total
+postwatch_redis_evicted_keys_total postwatch_redis_expired_keys_total postwatch_redis_keys postwatch_redis_ping_seconds
+postwatch_host_cpu_usage_ratio postwatch_host_memory_usage_ratio postwatch_host_disk_usage_ratio
+postwatch_host_disk_read_bytes_total postwatch_host_disk_written_bytes_total
+postwatch_host_network_receive_bytes_total postwatch_host_network_transmit_bytes_total
 postwatch_build_info postwatch_sampler_up postwatch_sampler_last_success_timestamp_seconds
 postwatch_sampler_duration_seconds postwatch_sampler_runs_total postwatch_sampler_failures_total
 postwatch_sampler_interval_seconds postwatch_sampler_source_seconds_total
@@ -84,6 +114,10 @@ def heartbeat() -> Any:  # redis-py types a mapping's keys invariantly
             "processed_total": 7, "failed_total": 1, "restarts": 1}  # fmt: skip
 
 
+def hello(_request: Request) -> Response:
+    return PlainTextResponse("hello")
+
+
 def live(owner: Owner) -> None:
     """What happens while the daemon looks: every outcome, a retry, a timeout."""
     for outcome in OUTCOMES:
@@ -94,19 +128,49 @@ def live(owner: Owner) -> None:
     change(owner, [again], status="queued", attempt_count=1, last_error_message="OSError: no", updated=0, run_at=60)
 
 
+def stores(database: Database, server: RedisServer, bouncer: PgBouncer) -> dict[str, Any]:
+    """The same stores, watched for their own health, and the host."""
+    oltp = {"name": "oltp", "url": database.reader_url, "pgbouncer": bouncer.url("pgbouncer"), "labels": CONSTANT,
+            "statements": {"interval": "1s"}}  # fmt: skip
+    cache = {"name": "cache", "url": server.url, "labels": CONSTANT}
+    return {"postgres": [oltp], "redis": [cache], "host": {"enabled": True, "interval": "1s"}}
+
+
+@contextmanager
+def open_transaction(database: Database, bouncer: PgBouncer) -> Iterator[None]:
+    """In the database, by way of PgBouncer."""
+    with psycopg.connect(bouncer.url(database.name), autocommit=True, prepare_threshold=None) as connection:
+        connection.execute("begin")
+        connection.execute("select 1")
+        yield
+
+
+def told_of(names: set[str]) -> set[str]:
+    """Families of samples by their names."""
+    return {family_of(name) for name in names}
+
+
 @pytest.fixture(scope="module")
-def daemon(pg15: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+def daemon(pg15: Postgres, bouncer15: PgBouncer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     """An exporter to which everything has happened that it can tell of."""
     database = create_database(pg15)
     mail = source(
-        database.reader_url, labels=CONSTANT, workers={"expected": 3}, failed={"interval": "1s"},
+        database.reader_url, workers={"expected": 3}, failed={"interval": "1s"},
         drift={"interval": "1s"}, targets={f"queue:{QUEUE}": {"target": "1m", "time_limit": "1h"}},
     )  # fmt: skip
-    with RedisServer() as server, server.client() as store, database.connect() as owner:
+    folder = tmp_path_factory.mktemp("daemon")
+    certificates = make_certificates(folder / "tls")
+    with (
+        RedisServer() as server,
+        server.client() as store,
+        database.connect() as owner,
+        web_server(Starlette(routes=[Route("/", hello)]), **with_tls(certificates)) as port,
+    ):
         seed(owner, store)
-        folder = tmp_path_factory.mktemp("daemon")
         # Gauges are to last for as long as the tests ask for them.
-        given = config({**mail, "redis": server.url}, stale_after="10m")
+        given = config({**mail, "redis": server.url}, stale_after="10m", labels=CONSTANT)
+        api = {"name": "api", "kind": "http", "url": f"https://localhost:{port}/", "interval": "1s"}
+        given["services"] = [{**api, "tls": {"ca_file": str(certificates.ca)}}]
         with Daemon(folder, given) as running:
             running.until_up(1, "changes", "counts", "failed", "workers", "drift")
             live(owner)
@@ -119,6 +183,7 @@ def daemon(pg15: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator
                 assert all(drift.values()), drift
                 assert samples.queue("job_timeouts_total", QUEUE)
                 assert samples.queue("job_retries_total", QUEUE)
+                assert samples.get("postwatch_service_up", target="api") == 1
 
             eventually(told, within=30)
             yield running
@@ -155,7 +220,8 @@ def test_every_sample_has_the_declared_labels_and_the_constant_ones(families: di
 
 
 def allowed(metric: Metric) -> set[frozenset[str]]:
-    constant = set(CONSTANT) if "source" in metric.labels else set()
+    of_the_process = metric.group == "The exporter itself" and "source" not in metric.labels
+    constant = set() if of_the_process else set(CONSTANT)
     plain = frozenset({*metric.labels, *constant})
     return {plain, plain | {"le"}} if metric.kind is Kind.HISTOGRAM else {plain}
 
@@ -171,6 +237,14 @@ def allowed(metric: Metric) -> set[frozenset[str]]:
         ("postwatch_queue_failure_threshold", "level", {"critical", "page"}),
         ("postwatch_workers", "state", {"active", "paused", "draining", "dead"}),
         ("postwatch_worker_jobs_finished_total", "outcome", set(OUTCOMES)),
+        ("postwatch_service_state", "state", {"healthy", "degraded", "down"}),
+        ("postwatch_service_failures_total", "reason", set(Fault)),
+        ("postwatch_service_phase_seconds", "phase", set(PHASES)),
+        ("postwatch_postgres_connections", "state", {*STATES.values(), "other"}),
+        ("postwatch_postgres_pool_connections", "state", set(POOL_STATES)),
+        ("postwatch_postgres_statements_total", "command", set(COMMANDS)),
+        ("postwatch_postgres_statement_seconds_total", "command", set(COMMANDS)),
+        ("postwatch_redis_keys", "kind", set(KINDS)),
         ("postwatch_sampler_failures_total", "reason", set(Reason)),
     ],
 )
