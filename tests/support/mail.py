@@ -65,7 +65,7 @@ class Mailbox:
                 self,
                 hostname="mail.test",
                 authenticator=self._authenticate,
-                auth_required=True,
+                auth_required=self.starttls,
                 auth_require_tls=self.starttls,
                 loop=self._loop,
                 **options,
