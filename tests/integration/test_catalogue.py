@@ -29,12 +29,12 @@ from exporter.catalogue import CATALOGUE, Metric
 from exporter.catalogue.host import HOST
 from exporter.catalogue.stores import STORES
 from exporter.model import OUTCOMES, PRIORITIES, Reason
+from exporter.services.attempt import PHASES
+from exporter.services.failure import Fault
 from exporter.stores.commands import COMMANDS
 from exporter.stores.keyspace import KINDS
 from exporter.stores.pgbouncer import STATES as POOL_STATES
 from exporter.stores.postgres import STATES
-from exporter.services.attempt import PHASES
-from exporter.services.failure import Fault
 from tests.support.certificates import make_certificates
 from tests.support.databases import Database, create_database, drop_database
 from tests.support.exporter import Daemon, config, source
@@ -46,7 +46,6 @@ from tests.support.wait import eventually
 BY_NAME = {metric.name: metric for metric in CATALOGUE}
 CONSTANT = {"team": "delivery", "tenant": "acme"}
 QUEUE = "email-sending"
-OF_STORES = (*STORES, *HOST)
 
 # What users and dashboards rely on: more may be added, none of these may go.
 PROMISED = re.findall(
@@ -71,7 +70,8 @@ postwatch_service_certificate_expiry_timestamp_seconds
 postwatch_postgres_up postwatch_postgres_connections postwatch_postgres_connections_limit
 postwatch_postgres_pool_connections postwatch_postgres_pool_connections_limit postwatch_postgres_ping_seconds
 postwatch_postgres_statements_total postwatch_postgres_statement_seconds_total
-postwatch_postgres_oldest_transaction_timestamp_seconds postwatch_postgres_deadlocks_total postwatch_postgres_dead_tuples
+postwatch_postgres_oldest_transaction_timestamp_seconds postwatch_postgres_deadlocks_total
+postwatch_postgres_dead_tuples
 postwatch_redis_up postwatch_redis_connected_clients postwatch_redis_memory_used_bytes postwatch_redis_memory_max_bytes
 postwatch_redis_commands_total postwatch_redis_keyspace_hits_total postwatch_redis_keyspace_misses_total
 postwatch_redis_evicted_keys_total postwatch_redis_expired_keys_total postwatch_redis_keys postwatch_redis_ping_seconds
@@ -130,9 +130,9 @@ def live(owner: Owner) -> None:
 
 def stores(database: Database, server: RedisServer, bouncer: PgBouncer) -> dict[str, Any]:
     """The same stores, watched for their own health, and the host."""
-    oltp = {"name": "oltp", "url": database.reader_url, "pgbouncer": bouncer.url("pgbouncer"), "labels": CONSTANT,
+    oltp = {"name": "oltp", "url": database.reader_url, "pgbouncer": bouncer.url("pgbouncer"),
             "statements": {"interval": "1s"}}  # fmt: skip
-    cache = {"name": "cache", "url": server.url, "labels": CONSTANT}
+    cache = {"name": "cache", "url": server.url}
     return {"postgres": [oltp], "redis": [cache], "host": {"enabled": True, "interval": "1s"}}
 
 
@@ -143,11 +143,6 @@ def open_transaction(database: Database, bouncer: PgBouncer) -> Iterator[None]:
         connection.execute("begin")
         connection.execute("select 1")
         yield
-
-
-def told_of(names: set[str]) -> set[str]:
-    """Families of samples by their names."""
-    return {family_of(name) for name in names}
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +156,7 @@ def daemon(pg15: Postgres, bouncer15: PgBouncer, tmp_path_factory: pytest.TempPa
     folder = tmp_path_factory.mktemp("daemon")
     certificates = make_certificates(folder / "tls")
     with (
-        RedisServer() as server,
+        RedisServer(settings={"maxmemory": "1gb"}) as server,
         server.client() as store,
         database.connect() as owner,
         web_server(Starlette(routes=[Route("/", hello)]), **with_tls(certificates)) as port,
@@ -171,7 +166,8 @@ def daemon(pg15: Postgres, bouncer15: PgBouncer, tmp_path_factory: pytest.TempPa
         given = config({**mail, "redis": server.url}, stale_after="10m", labels=CONSTANT)
         api = {"name": "api", "kind": "http", "url": f"https://localhost:{port}/", "interval": "1s"}
         given["services"] = [{**api, "tls": {"ca_file": str(certificates.ca)}}]
-        with Daemon(folder, given) as running:
+        given |= stores(database, server, bouncer15)
+        with Daemon(folder, given) as running, open_transaction(database, bouncer15):
             running.until_up(1, "changes", "counts", "failed", "workers", "drift")
             live(owner)
 
@@ -184,6 +180,7 @@ def daemon(pg15: Postgres, bouncer15: PgBouncer, tmp_path_factory: pytest.TempPa
                 assert samples.queue("job_timeouts_total", QUEUE)
                 assert samples.queue("job_retries_total", QUEUE)
                 assert samples.get("postwatch_service_up", target="api") == 1
+                assert {metric.name for metric in (*STORES, *HOST)} <= {family_of(name) for name in samples.names}
 
             eventually(told, within=30)
             yield running
