@@ -53,7 +53,7 @@ class Tally:
             return
         self.last_finished = max(ended, self.last_finished or ended)
         if outcome == "failed":
-            self._note_failure(ended)
+            self.note_failures(ended)
         if started is not None:
             self.durations.observe(ended - started)
             if ready is not None:
@@ -65,10 +65,11 @@ class Tally:
         """Jobs that failed for good in the last hour, as far as it has been watched; `now` in epoch seconds."""
         return sum(count for minute, count in self.failed_by_minute.items() if -MINUTE < now - minute * MINUTE < HOUR)
 
-    def _note_failure(self, ended: float) -> None:
+    def note_failures(self, ended: float, times: int = 1) -> None:
+        """Remember when jobs failed for good, in epoch seconds, for `failed_in_the_hour_before`."""
         minutes = self.failed_by_minute
         minute = int(ended // MINUTE)
-        minutes[minute] = minutes.get(minute, 0) + 1
+        minutes[minute] = minutes.get(minute, 0) + times
         if len(minutes) > 2 * HOUR / MINUTE:
             for old in sorted(minutes)[: -int(HOUR / MINUTE)]:
                 del minutes[old]

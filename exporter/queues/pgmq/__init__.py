@@ -99,6 +99,11 @@ class PgmqQueues:
         """As `QueueSource.queues`."""
         return list(self._watched.shown.rows)
 
+    def tables(self) -> list[str]:
+        """As `KeepsTables.tables`; archives are left out, since nothing there is ever updated or deleted by pgmq."""
+        names = [queue.listed.table for queue in list(self._watched.queues.values()) if queue.listed.table]
+        return [f'pgmq."{name}"' for name in names]
+
     def check(self, run: Run) -> list[Remark]:
         """As `QueueSource.check`."""
         return examine(self._watched, self._options.tracking, run)

@@ -25,11 +25,12 @@ def find_last_ends(tx: Session, queues: Iterable[Followed], ledger: Ledger, now:
             tally.last_finished = max(last, tally.last_finished or last)
 
 
-def tell(queues: Iterable[Followed], ledger: Ledger, *, ends: bool) -> None:
-    """Add what is new to the ledger. `ends`: how messages ended as well, since no table of the project's tells it.
+def tell(queues: Iterable[Followed], ledger: Ledger, now: float, *, ends: bool) -> None:
+    """Add what is new at `now` (epoch seconds) to the ledger.
 
-    What is sent to the dead-letter queue of a queue is one of its messages that has failed; that message leaves the
-    queue itself too, before or after, and is not counted as completed for it.
+    `ends`: how messages ended as well, since no table of the project's tells it. What is sent to the dead-letter
+    queue of a queue is one of its messages that has failed; that message leaves the queue itself too, before or after,
+    and is not counted as completed for it.
     """
     queues = list(queues)
     by_name = {queue.listed.name.lower(): queue for queue in queues}
@@ -42,7 +43,10 @@ def tell(queues: Iterable[Followed], ledger: Ledger, *, ends: bool) -> None:
             failed_of.failed += new
     for queue in queues if ends else ():
         flow, told = queue.flow, queue.told
-        finished = ledger.tally(queue.key).finished
+        tally = ledger.tally(queue.key)
+        finished = tally.finished
+        if queue.failed > told.failed:
+            tally.note_failures(now, queue.failed - told.failed)
         finished["cancelled"] += flow.purged - told.purged
         finished["failed"] += queue.failed - told.failed
         completed = max(flow.gone - flow.purged - queue.failed, told.completed)

@@ -146,6 +146,7 @@ def _rows(watched: Watched) -> list[QueueRow]:
                 oldest_waiting=min(ready, default=None),
                 paused=None,
                 redis_length=None,
+                failed_lately=watched.ledger.tally(key).failed_in_the_hour_before(watched.database_now),
             )
         )
     return sorted(found, key=lambda row: (-(row.waiting or 0), row.key))

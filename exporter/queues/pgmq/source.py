@@ -132,7 +132,7 @@ class Watched:
             self._follow(tx, activity, monotonic)
         for one in found:
             self._enter_reads(one)
-        tell(queues, self.ledger, ends=self.tracking is None)
+        tell(queues, self.ledger, self.database_now, ends=self.tracking is None)
         self._can_tell()
         if self.ledger.attend(frozenset(self.present()), monotonic):
             self._name_anew()
@@ -145,7 +145,7 @@ class Watched:
             if self.queues.get(one.due.listed.name) is one.due.queue:  # else it is another by now
                 snapshot.counting.enter(one)
                 self._enter_reads(one)
-        tell(self.queues.values(), self.ledger, ends=self.tracking is None)
+        tell(self.queues.values(), self.ledger, self.database_now, ends=self.tracking is None)
 
     def _enter_reads(self, found: Found) -> None:
         queue = found.due.queue
