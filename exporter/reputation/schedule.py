@@ -8,6 +8,7 @@ import math
 TOO_SOON = 0.1
 # Seconds after which a list that failed its test is tested again: doubled each time, up to the interval.
 FIRST_RETRY = 15.0
+PAST = 1.0  # seconds past its time that a resolver may still hand out an answer: it counts whole ones
 MOST_TTL = 86_400.0  # seconds that an answer is believed at the most, whatever it says of itself
 
 
@@ -19,7 +20,8 @@ def next_look(last: float, ttl: float, origin: float, phase: float, interval: fl
     """
     earliest = last + TOO_SOON * interval
     slots = math.ceil((earliest - origin) / interval - phase)
-    return max(origin + (slots + phase) * interval, last + min(ttl, MOST_TTL))
+    expired = last + min(ttl, MOST_TTL) + PAST if ttl else last
+    return max(origin + (slots + phase) * interval, expired)
 
 
 def retry(failures: int, interval: float) -> float:

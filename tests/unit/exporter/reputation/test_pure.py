@@ -111,9 +111,9 @@ def test_a_score_stays_in_its_bounds_and_never_rises_by_a_listing(listings: list
         (50.02, 0, 150),
         (150.4, 0, 250),
         (50, 60, 150),  # the answer holds for less than the interval
-        (50, 105, 155),  # a little more: a little later, not an interval
-        (50, 1000, 1050),
-        (50, 1e9, 50 + DAY),  # nobody is believed for years
+        (50, 105, 156),  # a little more: a little later, not an interval
+        (50, 1000, 1051),
+        (50, 1e9, 51 + DAY),  # nobody is believed for years
     ],
 )
 def test_each_pair_has_its_slot(last: float, ttl: float, expected: float) -> None:
