@@ -7,11 +7,12 @@ from collections import Counter
 
 import pytest
 
+from tests.support.boss import Boss, allow_reading
 from tests.support.databases import Database
 from tests.support.servers import PgBouncer
 from tests.support.wait import eventually
 from tests.support.watching import Watching, watching
-from tests.support.writers import QUEUES, Writers
+from tests.support.writers import QUEUES, BossWriters, Writers
 
 # The machine's cores are for one of these at a time.
 pytestmark = pytest.mark.xdist_group("heavy")
@@ -50,10 +51,11 @@ def last_look(exporter: Watching) -> float:
     return time.monotonic() - (time.time() - changes.last_success) - changes.last_duration - 2.0
 
 
-def prove(url: str, reader_url: str, *, seconds: float, rate: float, longest: float) -> dict[tuple[str, str], int]:
+def prove(
+    writers: Writers, reader_url: str, *, seconds: float, configuration: str = CONFIGURATION
+) -> dict[tuple[str, str], int]:
     """Write for `seconds` under watch; answers the truth, after having compared it with what was counted."""
-    writers = Writers(url, rate=rate, longest=longest)
-    with watching(CONFIGURATION.format(url=reader_url)) as exporter:
+    with watching(configuration.format(url=reader_url)) as exporter:
         eventually(lambda: exporter.total("postwatch_sampler_runs_total", sampler="changes") >= 1)
         eventually(lambda: exporter.total("postwatch_sampler_runs_total", sampler="counts") >= 1)
         end = time.monotonic() + seconds
@@ -84,7 +86,7 @@ def prove(url: str, reader_url: str, *, seconds: float, rate: float, longest: fl
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("database", ["penguinmails@18"], indirect=True)
 def test_each_end_is_counted_once_for_a_minute_at_two_thousand_jobs_a_second(database: Database) -> None:
-    truth = prove(database.url, database.reader_url, seconds=SECONDS, rate=RATE, longest=8.0)
+    truth = prove(Writers(database.url, rate=RATE, longest=8.0), database.reader_url, seconds=SECONDS)
     finished = sum(n for (what, _), n in truth.items() if what != "enqueued")
     assert finished > 0.5 * RATE * SECONDS, f"the writers managed {finished / SECONDS:.0f} jobs/s only"
 
@@ -92,5 +94,16 @@ def test_each_end_is_counted_once_for_a_minute_at_two_thousand_jobs_a_second(dat
 @pytest.mark.timeout(240)
 def test_each_end_is_counted_once_through_pgbouncer(database: Database, bouncer15: PgBouncer) -> None:
     reader_url = bouncer15.url(database.name, database.reader)
-    truth = prove(database.url, reader_url, seconds=20.0, rate=RATE / 2, longest=8.0)
+    truth = prove(Writers(database.url, rate=RATE / 2, longest=8.0), reader_url, seconds=20.0)
+    assert {queue for _, queue in truth} == set(QUEUES)
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("database", ["empty@18"], indirect=True)
+def test_each_end_in_pgboss_is_counted_once(database: Database) -> None:
+    with Boss(12, database.url) as boss:
+        allow_reading(database, boss)
+    writers = BossWriters(database.url, rate=RATE / 2, longest=8.0)
+    configuration = CONFIGURATION.replace("kind: hybrid", "kind: pgboss").replace(", schema: penguinmails", "")
+    truth = prove(writers, database.reader_url, seconds=15.0, configuration=configuration)
     assert {queue for _, queue in truth} == set(QUEUES)

@@ -1,4 +1,4 @@
-"""Concurrent writers on the penguinmails layout who write down, in the same transactions, what is true."""
+"""Concurrent writers who write down, in the same transactions, what is true; on the penguinmails layout, on pg-boss."""
 
 from __future__ import annotations
 
@@ -16,6 +16,13 @@ from psycopg import sql
 TRUTH = "create table truth (what text not null, queue text not null, count integer not null)"
 QUEUES = ("email-sending", "analytics:daily-aggregate", "warmup:process")
 
+# How each step of a job's life is written.
+CREATE_QUEUE = "insert into job_queues (name) values (%s)"
+CREATE = "insert into jobs (queue_name, priority, payload) select %s, %s, '{}' from generate_series(1, %s) returning id"
+START = "update jobs set status = 'running', started = now(), updated = now(), attempt_count = 1 where id = any(%s)"
+TOUCH = "update jobs set payload = '[]', updated = now() where id = any(%s)"
+PUT_BACK = "update jobs set status = 'queued', updated = now() where id = any(%s)"
+DELETE = "delete from jobs where id = any(%s)"
 END = """
 update jobs set status = {status}, {column} = {clock}, updated = {clock},
        last_error_message = case when {status} = 'failed' then 'ValueError: bad address' end
@@ -31,6 +38,10 @@ end $block$
 
 class Writers:
     """`threads` sessions that together end about `rate` jobs a second until the block is left."""
+
+    create_queue, create, start, touch, put_back = CREATE_QUEUE, CREATE, START, TOUCH, PUT_BACK
+    delete, end = DELETE, END
+    ended = ""  # the column of the end, if all outcomes share one
 
     def __init__(self, url: str, *, rate: float, threads: int = 50, seed: int = 1, longest: float = 4.0) -> None:
         self._url = url
@@ -49,7 +60,7 @@ class Writers:
         """Write until the block ends; a session is terminated each `terminate_every` seconds."""
         with psycopg.connect(self._url, autocommit=True) as owner:
             owner.execute(TRUTH)
-            owner.cursor().executemany("insert into job_queues (name) values (%s)", [(q,) for q in QUEUES])
+            owner.cursor().executemany(self.create_queue.encode(), [(q,) for q in QUEUES])
         workers = [threading.Thread(target=self._write, args=(n,)) for n in range(self._threads)]
         if terminate_every:
             workers.append(threading.Thread(target=self._terminate, args=(terminate_every,)))
@@ -78,11 +89,11 @@ class Writers:
             while self._ended and self._ended[0][0] < moment:
                 _, queue, outcome, ids = self._ended.popleft()
                 if outcome == "failed" and self._rng.random() < 0.3:
-                    session.execute("update jobs set status = 'queued', updated = now() where id = any(%s)", (ids,))
+                    session.execute(self.put_back.encode(), (ids,))
                     session.commit()
                     put_back += len(ids) * self._end(session, self._rng, "completed", queue, ids, longest=0.0)
                 elif self._rng.random() < 0.5:
-                    deleted += session.execute("delete from jobs where id = any(%s)", (ids,)).rowcount
+                    deleted += session.execute(self.delete.encode(), (ids,)).rowcount
                 session.commit()
         return deleted, put_back
 
@@ -105,25 +116,17 @@ class Writers:
 
     def _batch(self, session: psycopg.Connection[Any], rng: random.Random) -> None:
         queue, size = rng.choice(QUEUES), rng.choice((1, 5, 24, 50))
-        rows = session.execute(
-            "insert into jobs (queue_name, priority, payload)"
-            " select %s, %s, '{}' from generate_series(1, %s) returning id",
-            (queue, rng.choice((10, 100, 200)), size),
-        ).fetchall()
+        rows = session.execute(self.create.encode(), (queue, rng.choice((10, 100, 200)), size)).fetchall()
         ids = [row[0] for row in rows]
         self._note(session, "enqueued", queue, size)
         session.commit()
-        session.execute(
-            "update jobs set status = 'running', started = now(), updated = now(), attempt_count = 1"
-            " where id = any(%s)",
-            (ids,),
-        )
+        session.execute(self.start.encode(), (ids,))
         session.commit()
         outcome = rng.choice(("completed", "completed", "completed", "failed"))
         if not self._end(session, rng, outcome, queue, ids):
             return
         if rng.random() < 0.2:
-            session.execute("update jobs set payload = '[]', updated = now() where id = any(%s)", (ids,))
+            session.execute(self.touch.encode(), (ids,))
             session.commit()
         self._ended.append((time.monotonic(), queue, outcome, ids))
 
@@ -136,9 +139,9 @@ class Writers:
         ids: list[Any],
         longest: float | None = None,
     ) -> bool:
-        end = sql.SQL(END).format(
+        end = sql.SQL(self.end).format(
             status=sql.Literal(outcome),
-            column=sql.Identifier(outcome),
+            column=sql.Identifier(self.ended or outcome),
             clock=sql.SQL(rng.choice(("now()", "clock_timestamp()", "statement_timestamp()"))),
             ids=sql.Literal([str(one) for one in ids]),
         )
@@ -174,3 +177,22 @@ class Writers:
         with psycopg.connect(self._url, autocommit=True) as owner:
             while not self._stop.wait(every):
                 owner.execute("select pg_terminate_backend(%s)", (rng.choice(list(self._backends.values()) or [0]),))
+
+
+BOSS_JOBS = f"where name = any(array{list(QUEUES)}) and id = any"
+
+
+class BossWriters(Writers):
+    """The same on the tables of pg-boss 12; its schema has to stand."""
+
+    ended = "completed_on"
+    create_queue = "select pgboss.create_queue(%s, jsonb_build_object('policy', 'standard'))"
+    create = "insert into pgboss.job (name, priority) select %s, %s from generate_series(1, %s) returning id"
+    start = f"update pgboss.job set state = 'active', started_on = now() {BOSS_JOBS}(%s)"
+    touch = f"update pgboss.job set output = '[]' {BOSS_JOBS}(%s)"
+    put_back = f"update pgboss.job set state = 'retry', completed_on = null {BOSS_JOBS}(%s)"
+    delete = f"delete from pgboss.job {BOSS_JOBS}(%s)"
+    end = (
+        "update pgboss.job set state = {status}, {column} = {clock},"
+        f" output = jsonb_build_object('name', 'ValueError') {BOSS_JOBS}({{ids}}::uuid[])"
+    )
