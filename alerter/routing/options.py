@@ -39,6 +39,12 @@ class Target(Settings):
     )
     quiet: tuple[str, ...] = Field((), description="Quiet periods in which nobody is told.")
 
+    @property
+    def names(self) -> frozenset[str]:
+        """All receivers that are named, in whatever part."""
+        parts = [part.receivers for part in (self.fallback, self.escalate) if part]
+        return frozenset(self.receivers).union(*parts)
+
 
 class Route(Target):
     """Which alerts go where. The first that matches is taken."""
