@@ -6,6 +6,7 @@ replicas take turns by an advisory lock, so that a decision is made on what the 
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 import threading
@@ -141,6 +142,7 @@ class Store:
             raise StoreUnusable(_corrupt(self._file))
 
     def _migrate(self) -> None:
+        logging.getLogger("alembic").setLevel(logging.WARNING)
         config = Config()
         config.set_main_option("script_location", "alerter:store/migrations")
         with self.write() if self.is_sqlite else self.engine.begin() as connection:
