@@ -27,8 +27,10 @@ from demo.process import free_port
 from demo.servers import Postgres
 from exporter.catalogue import CATALOGUE, Metric
 from exporter.catalogue.host import HOST
+from exporter.catalogue.reputation import REPUTATION
 from exporter.catalogue.stores import STORES
 from exporter.model import OUTCOMES, PRIORITIES, Reason
+from exporter.reputation.verdict import Result
 from exporter.services.attempt import PHASES
 from exporter.services.failure import Fault
 from exporter.stores.commands import COMMANDS
@@ -37,6 +39,7 @@ from exporter.stores.pgbouncer import STATES as POOL_STATES
 from exporter.stores.postgres import STATES
 from tests.support.certificates import make_certificates
 from tests.support.databases import Database, create_database, drop_database
+from tests.support.dns import Rbldnsd, Unbound, blocklist, reverse
 from tests.support.exporter import Daemon, config, source
 from tests.support.jobs import Owner, add, change, element, queues
 from tests.support.servers import PgBouncer, RedisServer
@@ -67,6 +70,9 @@ postwatch_worker_job_seconds_total postwatch_worker_restarts_total
 postwatch_service_up postwatch_service_state postwatch_service_response_seconds postwatch_service_phase_seconds
 postwatch_service_probes_total postwatch_service_failures_total postwatch_service_http_responses_total
 postwatch_service_certificate_expiry_timestamp_seconds
+postwatch_dnsbl_listed postwatch_dnsbl_listing_info postwatch_dnsbl_listed_since_timestamp_seconds
+postwatch_dnsbl_checked_timestamp_seconds postwatch_dnsbl_blocklist_info postwatch_dnsbl_blocklist_usable
+postwatch_dnsbl_queries_total postwatch_ip_reputation_score postwatch_ip_sent_today
 postwatch_postgres_up postwatch_postgres_connections postwatch_postgres_connections_limit
 postwatch_postgres_pool_connections postwatch_postgres_pool_connections_limit postwatch_postgres_ping_seconds
 postwatch_postgres_statements_total postwatch_postgres_statement_seconds_total
@@ -136,6 +142,17 @@ def stores(database: Database, server: RedisServer, bouncer: PgBouncer) -> dict[
     return {"postgres": [oltp], "redis": [cache], "host": {"enabled": True, "interval": "1s"}}
 
 
+def reputation(database: Database, resolver: str) -> dict[str, Any]:
+    """An address that is listed, and what it has sent."""
+    return {
+        "interval": "1s",
+        "resolvers": [resolver],
+        "blocklists": [{"zone": "zen.spamhaus.org"}],
+        "addresses": [{"ip": "192.0.2.1", "provider": "own"}],
+        "sent_today": {"postgres": database.reader_url, "query": "select '192.0.2.1', 7"},
+    }
+
+
 @contextmanager
 def open_transaction(database: Database, bouncer: PgBouncer) -> Iterator[None]:
     """In the database, by way of PgBouncer."""
@@ -156,6 +173,8 @@ def daemon(pg15: Postgres, bouncer15: PgBouncer, tmp_path_factory: pytest.TempPa
     folder = tmp_path_factory.mktemp("daemon")
     certificates = make_certificates(folder / "tls")
     with (
+        Rbldnsd({"zen.spamhaus.org": blocklist({reverse("192.0.2.1"): ["127.0.0.2"]})}) as lists,
+        Unbound(lists) as unbound,
         RedisServer(settings={"maxmemory": "1gb"}) as server,
         server.client() as store,
         database.connect() as owner,
@@ -167,6 +186,7 @@ def daemon(pg15: Postgres, bouncer15: PgBouncer, tmp_path_factory: pytest.TempPa
         api = {"name": "api", "kind": "http", "url": f"https://localhost:{port}/", "interval": "1s"}
         given["services"] = [{**api, "tls": {"ca_file": str(certificates.ca)}}]
         given |= stores(database, server, bouncer15)
+        given["reputation"] = reputation(database, unbound.address)
         with Daemon(folder, given) as running, open_transaction(database, bouncer15):
             running.until_up(1, "changes", "counts", "failed", "workers", "drift")
             live(owner)
@@ -180,7 +200,8 @@ def daemon(pg15: Postgres, bouncer15: PgBouncer, tmp_path_factory: pytest.TempPa
                 assert samples.queue("job_timeouts_total", QUEUE)
                 assert samples.queue("job_retries_total", QUEUE)
                 assert samples.get("postwatch_service_up", target="api") == 1
-                assert {metric.name for metric in (*STORES, *HOST)} <= {family_of(name) for name in samples.names}
+                served = {family_of(name) for name in samples.names}
+                assert {metric.name for metric in (*REPUTATION, *STORES, *HOST)} <= served
 
             eventually(told, within=30)
             yield running
@@ -243,6 +264,7 @@ def allowed(metric: Metric) -> set[frozenset[str]]:
         ("postwatch_postgres_statement_seconds_total", "command", set(COMMANDS)),
         ("postwatch_redis_keys", "kind", set(KINDS)),
         ("postwatch_sampler_failures_total", "reason", set(Reason)),
+        ("postwatch_dnsbl_queries_total", "result", set(Result)),
     ],
 )
 def test_every_value_of_a_closed_label_is_there_from_the_start(
