@@ -9,8 +9,8 @@ from typing import Any
 from urllib.parse import quote
 
 from alerter.messages.clean import clean, line, link
+from alerter.messages.message import Message
 from alerter.model import Action, Alert, Mark, Severity, Status, Told
-from alerter.receivers.base import Message
 
 NAMED = 40  # alerts told one by one in a message; the others are counted
 

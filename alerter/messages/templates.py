@@ -28,13 +28,20 @@ _PATIENCE = sandbox.SECONDS + 3.0  # seconds, with the start of the process
 
 
 def _compiled(source: str) -> str:
-    if found := sandbox.problem(source):
-        raise ValueError(found)
+    room = _Room()
+    try:
+        told = room.ask(source, {"check": True, "source": source})
+    except TemplateFailed as failure:
+        raise ValueError(str(failure)) from None
+    finally:
+        room.close()
+    if "error" in told:
+        raise ValueError(told["error"])
     return source
 
 
 Template = Annotated[str, StringConstraints(min_length=1, max_length=20_000), AfterValidator(_compiled)]
-"""Jinja2, compiled when the configuration is read."""
+"""Jinja2, compiled within the same limits when the configuration is read."""
 
 
 class TemplateFailed(Exception):

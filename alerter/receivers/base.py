@@ -6,17 +6,15 @@ A kind is a module with `KIND`, `Options` (its settings, over `ReceiverOptions`)
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-from alerter.model import Action, Mark, Reason, Severity, Told
+from alerter.messages.message import Memory, Message, Storm
+from alerter.messages.templates import Templates
+from alerter.model import Action, Mark, Reason
 from alerter.receivers.options import Rate, ReceiverOptions
 from chassis.clock import Clock
-
-if TYPE_CHECKING:
-    from alerter.messages.templates import Templates
 
 __all__ = [
     "Accepted",
@@ -32,45 +30,12 @@ __all__ = [
     "Tells",
 ]
 
-Memory = Mapping[str, str]
-"""What a receiver wants to find again, e.g. the channel and `ts` of a Slack message; small, and never a secret."""
-
 
 class Tells(StrEnum):
     """What one message of a receiver is about; order and memory are kept for each of these."""
 
     ALERT = "alert"
     GROUP = "group"  # the alerts of one (source, group key)
-
-
-@dataclass(frozen=True)
-class Storm:
-    """Many deliveries told as one. `Message.alerts` then names some of them, the worst first."""
-
-    count: int  # alerts told, those that are named among them
-    worst: Severity
-    firing: int  # of count
-    services: Mapping[str, int] = field(default_factory=dict)  # alerts by service, the most first
-
-
-@dataclass(frozen=True)
-class Message:
-    """One delivery: what has happened, of which alerts, and what went before it.
-
-    `alerts` is one alert, all alerts of a group as they are now, or the worst of a storm; never empty.
-    """
-
-    action: Action
-    alerts: tuple[Told, ...]
-    delivery_id: str  # the same for each attempt, and for no other delivery
-    dedup_key: str  # the same from trigger to resolve; up to 255 characters
-    created_at: float  # epoch seconds at which it was queued
-    news: frozenset[str] = frozenset()  # of a group: fingerprints of the alerts that changed; empty: all are news
-    storm: Storm | None = None
-    marks: frozenset[Mark] = frozenset()
-    note: str = ""  # a sentence for people beside those of the alerts, e.g. whom the fallback stands in for
-    memory: Memory = field(default_factory=dict)  # as the last accepted delivery of this alert or group left it
-    progress: Memory = field(default_factory=dict)  # as the last failed attempt of this delivery left it
 
 
 @dataclass(frozen=True)
