@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 # Share of the interval within which what was just asked is not asked again, to get into its slot.
-TOO_SOON = 0.1
+TOO_SOON = 0.05
 # Seconds after which a list that failed its test is tested again: doubled each time, up to the interval.
 FIRST_RETRY = 15.0
 PAST = 1.0  # seconds past its time that a resolver may still hand out an answer: it counts whole ones
@@ -16,7 +16,7 @@ def next_look(last: float, ttl: float, origin: float, phase: float, interval: fl
     """The moment of the next look after one at `last`, whose answer holds for `ttl` seconds.
 
     Slots are at `origin` + n × `interval` + `phase` × `interval`, `phase` from 0 to 1. A first look is made as soon as
-    it may be; the second one finds the slot, at most a tenth of the interval late.
+    it may be; the second one finds the slot, at most a twentieth of the interval late.
     """
     earliest = last + TOO_SOON * interval
     slots = math.ceil((earliest - origin) / interval - phase)
