@@ -17,7 +17,9 @@ from psycopg import sql
 
 from demo.process import Tethered, free_port
 from tests.bench.churn import FAILED, PAYLOAD, QUEUES
+from tests.support.boss import Boss, allow_reading
 from tests.support.databases import Database, cached_template, create_database, drop_database
+from tests.support.messages import install
 from tests.support.servers import Postgres15
 from tests.support.wait import eventually
 
@@ -46,6 +48,57 @@ def filled(server: Postgres15, ended: int, layout: str = "penguinmails", queues:
             )
             _FILL[layout](owner, ended)
             owner.execute("vacuum analyze jobs")
+            owner.execute("checkpoint")
+        yield database
+    finally:
+        drop_database(database)
+
+
+@contextmanager
+def filled_boss(server: Postgres15, ended: int) -> Iterator[Database]:
+    """A pg-boss of the newest version with so many jobs that ended over the last week."""
+    database = create_database(server, "empty")
+    try:
+        with Boss(12, database.url) as boss:
+            for number in range(QUEUES):
+                boss.create(f"queue-{number + 1}")
+            allow_reading(database, boss)
+        with database.connect() as owner:
+            owner.execute("set synchronous_commit = off")
+            owner.execute(
+                "insert into pgboss.job (name, data, state, created_on, start_after, started_on, completed_on)"
+                " select 'queue-' || 1 + g %% %(queues)s, %(payload)s::jsonb,"
+                " (case when g %% %(failed)s = 0 then 'failed' else 'completed' end)::pgboss.job_state,"
+                " t, t, t + interval '1 s', t + interval '3 s'"
+                " from (select g, now() - interval '1 hour' - (%(ended)s - g) * (interval '7 days' / %(ended)s) as t"
+                " from generate_series(1, %(ended)s) as g) as life",
+                {"queues": QUEUES, "failed": FAILED, "ended": ended, "payload": PAYLOAD},
+            )
+            owner.execute("vacuum analyze pgboss.job")
+            owner.execute("checkpoint")
+        yield database
+    finally:
+        drop_database(database)
+
+
+@contextmanager
+def filled_messages(server: Postgres15, ended: int) -> Iterator[Database]:
+    """A pgmq with so many archived messages in one of its queues."""
+    database = create_database(server, "empty")
+    try:
+        install(database)
+        with database.connect() as owner:
+            owner.execute("set synchronous_commit = off")
+            for number in range(QUEUES):
+                owner.execute("select pgmq.create(%s)", [f"queue-{number + 1}"])
+            owner.execute(
+                'insert into pgmq."a_queue-1" (msg_id, read_ct, enqueued_at, archived_at, vt, message)'
+                " select -g, 1, t, t + interval '3 s', t, %(payload)s::jsonb"
+                " from (select g, now() - interval '1 hour' - g * (interval '7 days' / %(ended)s) as t"
+                " from generate_series(1, %(ended)s) as g) as life",
+                {"ended": ended, "payload": PAYLOAD},
+            )
+            owner.execute('vacuum analyze pgmq."a_queue-1"')
             owner.execute("checkpoint")
         yield database
     finally:

@@ -48,6 +48,20 @@ _STATEMENTS = {
         " finished_at) select id, 'success', 1, now() - interval '0.2 s', now() from ended",
     ),
     "basic without job_logs": (*_BASIC, _BASIC_END),
+    # These run the jobs of one queue, as their workers do: pg-boss fetches and completes batches by their ids, pgmq
+    # hides what it hands out and archives it.
+    "pgboss": (
+        "insert into pgboss.job (name, data) select 'queue-1', %(payload)s::jsonb"
+        " from generate_series(%(first)s::int, %(last)s::int) returning id",
+        "update pgboss.job set state = 'active', started_on = now() where name = 'queue-1' and id = any(%(jobs)s)",
+        "update pgboss.job set state = 'completed', completed_on = now(), output = '{}'"
+        " where name = 'queue-1' and id = any(%(jobs)s)",
+    ),
+    "pgmq": (
+        "select pgmq.send_batch('queue-1', array_fill(%(payload)s::jsonb, array[%(last)s::int - %(first)s::int + 1]))",
+        "select msg_id from pgmq.read('queue-1', 60, cardinality(%(jobs)s::bigint[]))",
+        "select pgmq.archive('queue-1', %(jobs)s::bigint[])",
+    ),
 }
 
 

@@ -24,6 +24,8 @@ TITLES = {
     "against-a-query": "Against counting by a query",
     "basic": "A table without an index",
     "workload": "Effect on the workload",
+    "workload-pgboss": "Effect on the jobs of pg-boss",
+    "workload-pgmq": "Effect on the jobs of pgmq",
     "scrapes": "Scrapes of 10,000 series",
     "footprint": "Processor and memory",
     "memory": "Memory over 10,000 samples",

@@ -3,6 +3,8 @@
 import signal
 import statistics
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from tests.bench.bed import INTERVAL, Daemon
 from tests.bench.churn import Churn
 from tests.bench.database_time import MILLION
 from tests.bench.report import Goal
+from tests.support.databases import Database
 from tests.support.servers import Postgres15
 
 PAIRS = 12
@@ -45,13 +48,38 @@ def spread(values: list[float]) -> str:
     return f"{statistics.median(values):+.2%} ({low:+.2%} to {high:+.2%})"
 
 
-def test_a_watched_workload_loses_less_than_a_hundredth(server: Postgres15, tmp_path: Path) -> None:
+# By kind: the database, the writer's way, the further options of the source, and what the section says of it.
+SYSTEMS: dict[str, tuple[Callable[[Postgres15, int], AbstractContextManager[Database]], str, dict[str, str], str]] = {
+    "hybrid": (
+        bed.filled,
+        "penguinmails",
+        {"schema": "penguinmails"},
+        "A million ended rows; one writer, whose statements for a batch follow one another.",
+    ),
+    "pgboss": (
+        bed.filled_boss,
+        "pgboss",
+        {},
+        "pg-boss 12 with a million ended jobs; one writer, which creates, fetches and completes batches of one queue.",
+    ),
+    "pgmq": (
+        bed.filled_messages,
+        "pgmq",
+        {},
+        "pgmq with a million archived messages; one writer, which sends, reads and archives batches of one queue.",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", SYSTEMS)
+def test_a_watched_workload_loses_less_than_a_hundredth(kind: str, server: Postgres15, tmp_path: Path) -> None:
+    fill, layout, options, what_it_was = SYSTEMS[kind]
     rows, goals = [], []
-    with bed.filled(server, MILLION) as database:
+    with fill(server, MILLION) as database:
         for name, rate in (("as fast as it goes", 0), ("2,000 jobs/s", 2_000)):
             with (
-                Churn(database.url, rate) as churn,
-                Daemon(tmp_path, postgres=database.reader_url, schema="penguinmails") as daemon,
+                Churn(database.url, rate, layout) as churn,
+                Daemon(tmp_path, kind=kind, postgres=database.reader_url, **options) as daemon,
             ):
                 time.sleep(3 * INTERVAL)
                 began = time.time()
@@ -65,8 +93,7 @@ def test_a_watched_workload_loses_less_than_a_hundredth(server: Postgres15, tmp_
             goals.append(Goal(f"loss of {what}, {name}", f"< {LOSS:.0%}", f"{median:+.2%}", median < LOSS))
     text = (
         f"{PAIRS} pairs of windows of {INTERVAL:.0f} s, in turn with the exporter at work and stopped: medians and"
-        " quartiles of the pairs. A million ended rows; one writer, whose statements for a batch follow one another."
-        " The exporter's own processor time is lost here too, since it runs on the same machine.\n\n"
-        + report.table(["workload", "jobs/s", "throughput lost", "time of a job gained"], rows)
+        f" quartiles of the pairs. {what_it_was} The exporter's own processor time is lost here too, since it runs on"
+        " the same machine.\n\n" + report.table(["workload", "jobs/s", "throughput lost", "time of a job gained"], rows)
     )
-    report.write("workload", server.version(), goals, text)
+    report.write("workload" if kind == "hybrid" else f"workload-{kind}", server.version(), goals, text)
