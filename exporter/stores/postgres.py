@@ -50,7 +50,9 @@ CONNECTIONS = "select state, count(*) from pg_stat_activity where backend_type =
 # By the names that the role would find them by, whether it may read them or not.
 DEAD_TUPLES = """
 with recursive wanted as (
-    select name, parse_ident(name) as parts from unnest(%(names)s::text[]) name
+    select (select string_agg(quote_ident(part), '.') from unnest(parse_ident(given)) part) as name,
+           parse_ident(given) as parts
+    from unnest(%(names)s::text[]) given
 ), family as (
     select w.name, (
         select c.oid from pg_class c join pg_namespace n on n.oid = c.relnamespace

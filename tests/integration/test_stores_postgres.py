@@ -14,6 +14,7 @@ from exporter.model import Reason
 from tests.support.databases import Database, create_database
 from tests.support.exporter import Exporter, source
 from tests.support.jobs import add, queues
+from tests.support.messages import install
 from tests.support.servers import PgBouncer
 from tests.support.stores import checked, later, postgres
 from tests.support.wait import eventually
@@ -220,6 +221,30 @@ def test_dead_rows_of_partitions_add_up_and_of_another_schema_too(database: Data
             assert tables == {'"App".jobs': 60}
 
         eventually(told, within=20)
+
+
+def test_dead_rows_of_pgmq_and_pgboss(database: Database) -> None:
+    """By the names that people use, whatever quotes a source puts around them."""
+    given = {
+        **postgres(database.reader_url),
+        "queues": [
+            {"name": "hooks", "kind": "pgmq", "postgres": database.reader_url},
+            {"name": "flows", "kind": "pgboss", "postgres": database.reader_url, "schema_name": "flows"},
+        ],
+    }
+    with database.connect() as owner:
+        install(database)
+        owner.execute("grant usage on schema pgmq to public")
+        owner.execute("grant select on all tables in schema pgmq to public")
+        owner.execute("select pgmq.create('Hooks')")
+        owner.execute("create schema flows")
+        owner.execute("create table flows.job (id int) partition by list (id)")
+        owner.execute("create table flows.job_1 partition of flows.job for values in (1)")
+        owner.execute("grant select on all tables in schema pgmq to public")
+        with Exporter(given) as exporter:
+            exporter.look("changes", source="hooks")
+            tables = exporter.look("postgres", source="oltp").by("table", "postwatch_postgres_dead_tuples")
+            assert {"pgmq.q_hooks", "flows.job"} <= set(tables)
 
 
 def test_pools_of_pgbouncer(own_pg15: Postgres) -> None:

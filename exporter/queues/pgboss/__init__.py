@@ -18,7 +18,7 @@ from exporter.queues.pgboss.samplers import Failed
 from exporter.queues.pgboss.source import Watched
 from exporter.queues.reading.queue import EXACT_TIMEOUT, TableQueue
 from exporter.queues.reading.samplers import Changes, Counts
-from exporter.queues.reading.tables import split_name
+from exporter.queues.reading.tables import quoted, split_name
 from exporter.sampling.sampler import Run, Sampler
 
 KIND = "pgboss"
@@ -76,6 +76,10 @@ class PgBoss(TableQueue[Watched]):
             )
             for kind, interval, work in works
         ]
+
+    def tables(self) -> list[str]:
+        """As `KeepsTables.tables`; its partitions are part of it."""
+        return [quoted(self._options.schema_name, "job")]
 
     def check(self, run: Run) -> list[Remark]:
         """As `QueueSource.check`."""
