@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, IPvAnyAddress
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
@@ -19,6 +19,7 @@ _WORDS: dict[Any, str] = {
     bool: "true or false",
     dict: "mapping",
     list: "list",
+    IPvAnyAddress: "IP address",
 }
 
 
