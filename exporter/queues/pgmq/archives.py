@@ -9,8 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from psycopg import sql
-
 from exporter.clients.postgres import Session
 from exporter.jobs.horizon import Plan, Stretch
 from exporter.jobs.ledger import Ledger
@@ -50,8 +48,8 @@ class Archives:
 
     def _enter(self, tx: Session, queues: Iterable[Followed], stretch: Stretch) -> None:
         bounds = {
-            "low": sql.Literal(stretch.low),
-            "high": sql.SQL("'infinity'") if math.isinf(stretch.high) else sql.Literal(stretch.high),
+            "low": f"{stretch.low:.6f}",
+            "high": "'infinity'" if math.isinf(stretch.high) else f"{stretch.high:.6f}",
         }
         for queue, (message, reads, archived) in ask(tx, "archived", [(queue, bounds) for queue in queues]):
             if self._seen.add(hash((queue.listed.oid, message)), archived) and not stretch.mark:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from psycopg import sql
-
 from exporter.clients.postgres import Session
 from exporter.model import SampleFailed
 from exporter.queues.pgmq.listing import AT_ONCE, joined
@@ -14,7 +12,7 @@ from exporter.queues.pgmq.queue import Followed
 
 ALONE = 0.05  # seconds to wait for the lock of a queue that is asked for by itself
 
-Names = Mapping[str, sql.Composable]
+Names = Mapping[str, str]
 Asked = tuple[Followed, Names]
 
 

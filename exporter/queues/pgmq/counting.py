@@ -6,8 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from psycopg import sql
-
 from exporter.clients.postgres import Session
 from exporter.jobs.ledger import Targets
 from exporter.queues.pgmq.asking import Asked, ask
@@ -17,6 +15,7 @@ from exporter.queues.pgmq.queue import MOST_RETRIED, SMALL, Count, Followed, Liv
 
 QUICK_MESSAGES = 20_000  # counted in one quick look, of all queues together
 NEVER = 10.0**9  # seconds
+EMPTY = (0, 0, 0, 0, None, None, 0, 0, 0, None, None)  # what `count` has no row for
 
 
 @dataclass(frozen=True)
@@ -74,6 +73,7 @@ class Counting:
         by_queue = {id(one.queue): one for one in due}
         asked: list[Asked] = [(one.queue, self._names(one.queue, one.settled)) for one in by_queue.values()]
         rows = {id(queue): row for queue, row in ask(self._tx, "count", asked, **how)}
+        rows |= {key: EMPTY for key, one in by_queue.items() if key not in rows and one.queue.broken is None}
         changed = [by_queue[key].queue for key, row in rows.items() if self._look_at_reads(by_queue[key].queue, row)]
         reads: dict[int, dict[int, int]] = {id(queue): {} for queue in changed}
         some: list[Asked] = [(queue, {}) for queue in changed if _retried(rows[id(queue)])[0]]
@@ -105,9 +105,9 @@ class Counting:
         changed = before is None or before.retried != _retried(row)
         return self._retries and changed and _retried(row)[0] <= MOST_RETRIED
 
-    def _names(self, queue: Followed, settled: int | None = None) -> dict[str, sql.Composable]:
+    def _names(self, queue: Followed, settled: int | None = None) -> dict[str, str]:
         limit = self._targets.of(queue.key).time_limit
-        return {"settled": sql.Literal(settled or 0), "late": sql.Literal(NEVER if limit is None else limit)}
+        return {"settled": f"{settled or 0:d}", "late": f"{NEVER if limit is None else limit:.3f}"}
 
     def _glance(self, large: list[Followed]) -> None:
         glanced: dict[int, Living] = {}

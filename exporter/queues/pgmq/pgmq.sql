@@ -1,5 +1,6 @@
 -- What a database with pgmq is asked, in named blocks. Names in braces are filled in for each queue; blocks of
--- several queues are joined by `union all`. A message is stuck that was read more than `late` seconds ago. `glance` is
+-- several queues are joined by `union all`, those of `count` inside of `count_all`, since it costs most to plan what is
+-- counted: a queue that is empty has no row then. A message is stuck that was read more than `late` seconds ago. `glance` is
 -- for queues too large to be counted at each look: what is not ready there, by the index on vt.
 
 -- name: there
@@ -52,13 +53,18 @@ where attrelid = any(%(tables)s::oid[]) and attnum > 0 and not attisdropped
 group by attrelid
 
 -- name: count
-select {queue}, count(*), count(*) filter (where msg_id > {settled}),
+select {queue} as queue, {settled}::int8 as settled, {late}::float8 as late, msg_id, vt, read_ct, {last_read} as read_at
+from {table}
+
+-- name: count_all
+select queue, count(*), count(*) filter (where msg_id > settled),
        count(*) filter (where vt > now() and read_ct = 0), count(*) filter (where vt > now() and read_ct > 0),
-       min(vt) filter (where vt <= now()), min({last_read}) filter (where vt > now() and read_ct > 0),
-       count(*) filter (where vt > now() and read_ct > 0 and {last_read} < now() - make_interval(secs => {late})),
+       min(vt) filter (where vt <= now()), min(read_at) filter (where vt > now() and read_ct > 0),
+       count(*) filter (where vt > now() and read_ct > 0 and read_at < now() - make_interval(secs => late)),
        count(*) filter (where read_ct > 1), coalesce(sum(read_ct) filter (where read_ct > 1), 0)::int8,
        min(msg_id)::int8, max(msg_id)::int8
-from {table}
+from ({queues}) as messages
+group by queue
 
 -- name: glance
 select {queue}, count(*) filter (where read_ct = 0), count(*) filter (where read_ct > 0),

@@ -95,8 +95,7 @@ class Failed:
             with watched.lock:
                 if not watched.listed:
                     return  # nothing is known yet; the looks have their own to tell of it
-                found = {key: _dead_letters(watched, queues) for key, queues in _by_key(watched).items()}
-                counts = {key: dead for key, dead in found.items() if dead is not None}
+                counts = _dead_letters(watched)
         else:
             with watched.session(run, "exact") as tx:
                 tx.begin()
@@ -155,6 +154,8 @@ def _rows(watched: Watched) -> list[QueueRow]:
 def _living(watched: Watched, labels: dict[str, str]) -> Iterator[Reading]:
     for key, queues in _by_key(watched).items():
         yield from _of_key(watched, key, queues, {**labels, **key.labels})
+    for key, (count, _) in _dead_letters(watched).items():
+        yield Reading("postwatch_queue_dead_letters", {**labels, **key.labels}, count)
     yield from watched.ledger.finish_times(labels, watched.present())
 
 
@@ -170,9 +171,6 @@ def _of_key(watched: Watched, key: QueueKey, queues: list[Followed], mine: dict[
         ("waiting", waiting, counted),
         ("active", sum(one.active for one in living), counted),
     ]
-    dead = _dead_letters(watched, queues)
-    if dead is not None:
-        yield Reading("postwatch_queue_dead_letters", mine, dead[0])
     for state, count, at in states:
         yield Reading("postwatch_queue_jobs", {**mine, "state": state}, count)
         yield Reading("postwatch_queue_counted_timestamp_seconds", {**mine, "state": state}, at)
@@ -199,15 +197,13 @@ def _is_fresh(watched: Watched, queue: Followed) -> bool:
     return queue.living is not None and context.clock.monotonic() - queue.known_at <= context.stale_after
 
 
-def _dead_letters(watched: Watched, queues: list[Followed]) -> tuple[int, float] | None:
-    """Messages in the dead-letter queues of these, and when the oldest count was taken; None: there are none."""
-    names = {queue.listed.name.lower() for queue in queues}
-    found = [
-        queue
-        for queue in list(watched.queues.values())
-        if (queue.listed.base_name or "").lower() in names and _is_fresh(watched, queue)
-    ]
-    if not found or not names:
-        return None
-    total = sum(queue.living.total for queue in found if queue.living is not None)
-    return total, min(queue.counted.at for queue in found if queue.counted is not None)
+def _dead_letters(watched: Watched) -> dict[QueueKey, tuple[int, float]]:
+    """Messages in dead-letter queues by the queue they are of, and when the oldest of these counts was taken."""
+    keys = {queue.listed.name.lower(): queue.key for queue in list(watched.queues.values())}
+    found: dict[QueueKey, tuple[int, float]] = {}
+    for queue in list(watched.queues.values()):
+        key = keys.get((queue.listed.base_name or "").lower())
+        if key is not None and queue.living is not None and queue.counted is not None and _is_fresh(watched, queue):
+            total, at = found.get(key, (0, queue.counted.at))
+            found[key] = total + queue.living.total, min(at, queue.counted.at)
+    return found
