@@ -15,7 +15,7 @@ from tests.support.servers import free_port
 from tests.support.wait import eventually
 
 IP, OTHER = "192.0.2.1", "192.0.2.2"
-A, B = "a.lists.example", "b.lists.example"
+A, B, C = "a.lists.example", "b.lists.example", "c.lists.example"
 KEY = "sekretkey0123456789abcdefgh"
 PAID = f"{KEY}.zen.dq.spamhaus.net"
 ON = blocklist({reverse(IP): ["127.0.0.2"]}, {reverse(IP): "see https://lists.example/?q=192.0.2.1"})
@@ -25,7 +25,7 @@ OFF = blocklist({})
 @pytest.fixture
 def lists() -> Iterator[Rbldnsd]:
     paid = blocklist({reverse(IP): ["127.0.0.4"]}, {reverse(IP): f"listed, key {KEY}"})
-    with Rbldnsd({A: ON, B: OFF, PAID: paid}) as server:
+    with Rbldnsd({A: ON, B: OFF, C: OFF, PAID: paid}) as server:
         yield server
 
 
@@ -61,6 +61,10 @@ def until_listed(daemon: Daemon, expected: float | None, blocklist: str = A, ip:
     daemon.until("postwatch_dnsbl_listed", expected, within=20, ip=ip, blocklist=blocklist)
 
 
+def checked(daemon: Daemon) -> dict[str, float]:
+    return daemon.samples().by("blocklist", "postwatch_dnsbl_checked_timestamp_seconds", ip=IP)
+
+
 def test_a_listing_comes_and_goes(tmp_path: Path, lists: Rbldnsd, relay: Relay) -> None:
     lists.change(A, OFF)
     with Daemon(tmp_path, given([relay.address], [A], IP, state_file=str(tmp_path / "state.json"))) as daemon:
@@ -86,36 +90,32 @@ def test_a_listing_comes_and_goes(tmp_path: Path, lists: Rbldnsd, relay: Relay) 
         eventually(lambda: json.loads((tmp_path / "state.json").read_text())["listed_since"] == {}, within=15)
 
 
-@pytest.mark.parametrize("trouble", ["silence", "refusal"])
-def test_the_last_verdict_stays_with_its_moment(tmp_path: Path, lists: Rbldnsd, relay: Relay, trouble: str) -> None:
-    with Daemon(tmp_path, given([relay.address], [A, B], IP)) as daemon:
-        until_listed(daemon, 1)
-        until_listed(daemon, 0, B)
-        if trouble == "silence":
-            relay.lost.add(A)
-        else:
-            refusing = {reverse(ip): ["127.255.255.254"] for ip in (IP, "127.0.0.2")}
-            lists.change(A, blocklist(refusing, tested=False))
-        result = "timeout" if trouble == "silence" else "blocked"
-        daemon.until("postwatch_dnsbl_blocklist_usable", 0, within=25, blocklist=A, family="ipv4")
-        samples = daemon.samples()
-        assert samples.value("postwatch_dnsbl_queries_total", blocklist=A, result=result) > 0
-        assert samples.value("postwatch_dnsbl_listed", ip=IP, blocklist=A) == 1
-        checked = samples.value("postwatch_dnsbl_checked_timestamp_seconds", ip=IP, blocklist=A)
-        other = samples.value("postwatch_dnsbl_checked_timestamp_seconds", ip=IP, blocklist=B)
-        # The other list is asked as before; the sampler is well, since the resolver is.
-        eventually(
-            lambda: daemon.samples().value("postwatch_dnsbl_checked_timestamp_seconds", ip=IP, blocklist=B) > other
-        )
-        samples = daemon.samples()
-        assert samples.value("postwatch_dnsbl_checked_timestamp_seconds", ip=IP, blocklist=A) == checked
-        assert samples.up("reputation", "") == 1
+def test_the_last_verdict_stays_with_its_moment(tmp_path: Path, lists: Rbldnsd, relay: Relay) -> None:
+    """One list falls silent, another one refuses, a third is asked as before."""
+    lists.change(B, ON)
+    with Daemon(tmp_path, given([relay.address], [A, B, C], IP)) as daemon:
+        for each, verdict in ((A, 1), (B, 1), (C, 0)):
+            until_listed(daemon, verdict, each)
+        relay.lost.add(A)
+        refusing = {reverse(ip): ["127.255.255.254"] for ip in (IP, "127.0.0.2")}
+        lists.change(B, blocklist(refusing, tested=False))
+        for each, result in ((A, "timeout"), (B, "blocked")):
+            daemon.until("postwatch_dnsbl_blocklist_usable", 0, within=25, blocklist=each, family="ipv4")
+            assert daemon.samples().value("postwatch_dnsbl_queries_total", blocklist=each, result=result) > 0
+            assert daemon.samples().value("postwatch_dnsbl_listed", ip=IP, blocklist=each) == 1
+        before = checked(daemon)
+        eventually(lambda: checked(daemon)[C] > before[C], within=15)
+        after = checked(daemon)
+        assert (after[A], after[B]) == (before[A], before[B])
+        # The sampler is well, since the resolver is.
+        assert daemon.samples().up("reputation", "") == 1
         relay.lost.clear()
-        lists.change(A, OFF)
-        until_listed(daemon, 0)
-        assert daemon.samples().value("postwatch_dnsbl_blocklist_usable", blocklist=A, family="ipv4") == 1
-        assert len(daemon.logged("blocklist_unusable", blocklist=A)) == 1
-        assert len(daemon.logged("blocklist_usable", blocklist=A)) == 1
+        for each in (A, B):
+            lists.change(each, OFF)
+            until_listed(daemon, 0, each)
+            assert daemon.samples().value("postwatch_dnsbl_blocklist_usable", blocklist=each, family="ipv4") == 1
+            assert len(daemon.logged("blocklist_unusable", blocklist=each)) == 1
+            assert len(daemon.logged("blocklist_usable", blocklist=each)) == 1
 
 
 def test_since_when_outlives_a_crash(tmp_path: Path, relay: Relay) -> None:
@@ -226,13 +226,13 @@ def test_questions_are_spaced_and_spread(tmp_path: Path, relay: Relay) -> None:
     start = asked[0].at
     seconds = Counter(int(each.at - start) for each in asked if 4 <= each.at - start < 12)
     assert len(seconds) == 8
-    assert max(seconds.values()) <= 16  # of 34 in four
+    assert max(seconds.values()) <= 19  # of 34 in four; bunched, it were all 20 that the limit allows
     looks: dict[str, list[float]] = {}
     for each in asked:
         looks.setdefault(each.name, []).append(each.at)
     for name, moments in looks.items():
         for one, two in itertools.pairwise(moments[1:]):
-            assert two - one == pytest.approx(4, abs=0.8), name
+            assert two - one == pytest.approx(4, abs=1), name
 
 
 def test_a_lists_own_limit_holds(tmp_path: Path, relay: Relay) -> None:
@@ -245,19 +245,17 @@ def test_a_lists_own_limit_holds(tmp_path: Path, relay: Relay) -> None:
     assert free[-1].at - free[0].at < 2.0
 
 
-@pytest.mark.parametrize("ip", [IP, OTHER], ids=["positive", "negative"])
-def test_an_answer_is_believed_as_long_as_it_holds(tmp_path: Path, lists: Rbldnsd, relay: Relay, ip: str) -> None:
-    lasting = {reverse(IP): ["127.0.0.2"]}
-    lists.change(A, blocklist(lasting, ttl=3, negative_ttl=3))
-    with Daemon(tmp_path, given([relay.address], [A, B], ip)) as daemon:
-        until_listed(daemon, float(ip == IP), A, ip)
-        name = f"{reverse(ip)}.{A}"
+def test_an_answer_is_believed_as_long_as_it_holds(tmp_path: Path, lists: Rbldnsd, relay: Relay) -> None:
+    """A listing by its records' time to live, its absence by the zone's SOA."""
+    lists.change(A, blocklist({reverse(IP): ["127.0.0.2"]}, ttl=3, negative_ttl=3))
 
-        def thrice() -> None:
-            assert sum(each.name == name for each in relay.asked(A)) >= 3
+    def moments(ip: str, zone: str) -> list[float]:
+        return [each.at for each in relay.asked(zone) if each.name == f"{reverse(ip)}.{zone}"]
 
-        eventually(thrice, within=30)
-    moments = [each.at for each in relay.asked(A) if each.name == name]
-    assert all(two - one > 2.5 for one, two in itertools.pairwise(moments))
-    other = [each for each in relay.asked(B) if each.name == f"{reverse(ip)}.{B}"]
-    assert len(other) > len(moments)  # its answers hold for a second
+    with Daemon(tmp_path, given([relay.address], [A, B], IP, OTHER)) as daemon:
+        until_listed(daemon, 1, A, IP)
+        until_listed(daemon, 0, A, OTHER)
+        eventually(lambda: len(moments(IP, A)) >= 3 and len(moments(OTHER, A)) >= 3, within=30)
+    for ip in (IP, OTHER):
+        assert all(two - one > 2.5 for one, two in itertools.pairwise(moments(ip, A)))
+        assert len(moments(ip, B)) > len(moments(ip, A))  # its answers hold for a second
