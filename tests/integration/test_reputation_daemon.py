@@ -231,8 +231,9 @@ def test_questions_are_spaced_and_spread(tmp_path: Path, relay: Relay) -> None:
     for each in asked:
         looks.setdefault(each.name, []).append(each.at)
     for name, moments in looks.items():
-        for one, two in itertools.pairwise(moments[1:]):
-            assert two - one == pytest.approx(4, abs=1), name
+        # In a slot of its own: none is left out, none comes twice.
+        assert all(1.5 < two - one < 5.2 for one, two in itertools.pairwise(moments)), name
+        assert len(moments) in (3, 4), name
 
 
 def test_a_lists_own_limit_holds(tmp_path: Path, relay: Relay) -> None:
