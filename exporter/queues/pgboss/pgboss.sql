@@ -29,14 +29,15 @@ from (
 
 -- name: changes
 -- By pg-boss' own indexes: (name, completed_on), (name, created_on), (name, state, blocked, start_after). A failed
--- attempt bears no time but that of the next one, which is later.
+-- attempt bears no time but that of the next one, which is later. As text the state of new jobs tempts nobody to look
+-- at all that wait.
 select {columns} from {jobs}
 where {of_queues} and completed_on >= to_timestamp(%(low)s) and completed_on < to_timestamp(%(high)s)
   and state > 'active' {older}
 union all
 select {columns} from {jobs}
 where {of_queues} and created_on >= to_timestamp(%(low)s) and created_on < to_timestamp(%(high)s)
-  and state = 'created' {older}
+  and state::text = 'created' {older}
 union all
 select {columns} from {jobs}
 where {of_queues} and state = 'retry' and start_after >= to_timestamp(%(low)s) {older}
