@@ -24,7 +24,8 @@ _ABOUT = """\
 A living email platform on this machine, watched by Postwatch.
 
 Starts PostgreSQL and Valkey (which speaks Redis' protocol) from Python wheels on free ports, creates the
-platform's queue tables, sets producers, a migrator and three workers to work, and starts the exporter.
+platform's queue tables (its own, pgmq's and pg-boss'), sets producers, a migrator and three workers to work,
+adds an API, a mail server and blocklists of its own, and starts the exporter.
 Then it tells a story and says what to look at and where. Ctrl-C ends all of it and removes its folder.
 """
 _EXAMPLES = f"""\
@@ -78,7 +79,7 @@ def _demo(options: argparse.Namespace, console: Console, *, live: bool) -> int:
     ) as stage:
         if options.check:
             return check(stage, console)
-        with Platform(stage.postgres, stage.store) as platform:
+        with Platform(stage.postgres, stage.store, stage.outside) as platform:
             platform.live_as_ever()
             console.print(f"Up in {time.monotonic() - began:.1f} s. Look at:", highlight=False)
             explain(console, stage)

@@ -12,10 +12,14 @@ from demo.scrape import NoMetrics, Scrape, scrape
 from demo.stage import Pace, Stage
 from demo.truth import (
     Expected,
+    after_api_broke,
     after_confusion,
     after_death,
     after_expiry,
+    after_outside_is_well,
     after_revival,
+    after_trouble_outside,
+    after_use_of_neighbours,
     after_work,
     before_expiry,
     before_work,
@@ -30,6 +34,7 @@ from demo.workload import (
     confuse_redis,
     first_jobs,
     lasting_jobs,
+    use_neighbours,
 )
 
 CHECK_PACE = Pace(interval="1s", slow="1s", budget="100%", dead_after="4s", warmup_target=f"{WARMUP_TARGET:.0f}s")
@@ -42,7 +47,7 @@ def check(stage: Stage, console: Console) -> int:
     """0 if every figure is right, else 1; prints all of them."""
     results: list[_Result] = []
     # A retry shows in its row alone, so it has to last longer than the exporter needs to look twice.
-    with Platform(stage.postgres, stage.store, seed=1, retry_after=(1.8, 2.2)) as platform:
+    with Platform(stage.postgres, stage.store, stage.outside, seed=1, retry_after=(1.8, 2.2)) as platform:
         scenes: list[tuple[str, Callable[[], object], Callable[[], list[Expected]]]] = [
             ("before", lambda: None, before_work),
             ("work", lambda: _work(platform), lambda: after_work(platform)),
@@ -51,6 +56,10 @@ def check(stage: Stage, console: Console) -> int:
             # Both take their time to be noticed, so they happen at once.
             ("losses", lambda: _lose_list_and_worker(platform), lambda: _after_losses(platform)),
             ("revival", lambda: _revive(platform), lambda: after_revival(platform)),
+            ("neighbours", lambda: use_neighbours(platform), after_use_of_neighbours),
+            ("outside", lambda: _trouble_outside(platform), after_trouble_outside),
+            ("api-down", platform.break_api, after_api_broke),
+            ("well-again", platform.outside_as_ever, after_outside_is_well),
         ]
         for name, act, expected in scenes:
             console.print(f"Scene {name} …", highlight=False)
@@ -127,6 +136,11 @@ def _revive(platform: Platform) -> None:
         platform,
         lambda: "WorkerLost" in platform.ledger.queues[NORMAL.key].errors,
     )
+
+
+def _trouble_outside(platform: Platform) -> None:
+    platform.slow_down(api=0.7, mail=1.2)
+    platform.list_sender()
 
 
 def _compare(stage: Stage, scene: str, expected: list[Expected]) -> list[_Result]:

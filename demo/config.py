@@ -1,6 +1,9 @@
 """The exporter's configuration for the demo, written as a user would write it."""
 
+from collections.abc import Mapping
 from pathlib import Path
+
+from demo.outside import BLOCKLIST, SENDERS, WARNLIST
 
 _TEXT = """\
 # Written by postwatch-demo. What each setting means: docs/configuration.md
@@ -27,6 +30,39 @@ queues:
       queue:analytics:daily-aggregate: {{target: 1h, failures: {{critical: 3, page: 20%}}}}
       queue:warmup:process: {{target: {warmup_target}}}
       "*": {{target: 15m, time_limit: 1h}}
+  - {{name: hooks, kind: pgmq, postgres: {postgres}, failed: {{interval: {slow}}}}}
+  - {{name: flows, kind: pgboss, postgres: {postgres}, failed: {{interval: {slow}}}}}
+postgres:
+  - {{name: oltp, url: {postgres}, statements: {{interval: {slow}}}}}
+redis:
+  - {{name: cache, url: {redis}}}
+services:
+  - name: api
+    kind: http
+    url: http://127.0.0.1:{api}/health
+    interval: {interval}
+    expect: {{body: ok}}
+    degraded_after: 500ms
+    down_after: 3
+    recover_after: 2
+  - name: smtp
+    kind: smtp
+    address: 127.0.0.1:{mail}
+    interval: {interval}
+    degraded_after: 1s
+    backlog: {{source: mail, queues: ["queue:email-sending*"], degraded: 5000}}
+  - {{name: database, kind: postgres, url: {postgres}, interval: {interval}}}
+  - {{name: cache, kind: redis, url: {redis}, interval: {interval}}}
+reputation:
+  interval: {interval}
+  resolvers: ["127.0.0.1:{names}"]   # the demo's own; the zones and addresses are for documentation
+  blocklists:
+    - {{zone: {blocklist}, severity: critical, weight: 60}}
+    - {{zone: {warnlist}, severity: warning, weight: 20}}
+  addresses:
+    - {{ip: {first_sender}, provider: demo}}
+    - {{ip: {second_sender}, provider: demo}}
+host: {{enabled: true, interval: {interval}}}
 """
 
 
@@ -36,17 +72,24 @@ def write_config(
     port: int,
     postgres: str,
     redis: str,
+    outside: Mapping[str, int],
     interval: str = "2s",
     slow: str = "5s",
     budget: str = "5%",
     dead_after: str = "10s",
     warmup_target: str = "15m",
 ) -> None:
+    """`outside`: ports of the API, the mail server and the name server."""
     file.write_text(
         _TEXT.format(
             port=port,
             postgres=postgres,
             redis=redis,
+            blocklist=BLOCKLIST,
+            warnlist=WARNLIST,
+            first_sender=SENDERS[0],
+            second_sender=SENDERS[1],
+            **outside,
             interval=interval,
             slow=slow,
             budget=budget,

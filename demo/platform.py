@@ -10,6 +10,8 @@ import redis
 
 from demo.ledger import Ledger
 from demo.migrator import Migrator
+from demo.neighbours import Neighbours, create_neighbours
+from demo.outside import SENDERS, Outside
 from demo.producer import Producer
 from demo.queues import QUEUES, Queue
 from demo.servers import Postgres, Redis
@@ -38,6 +40,7 @@ def create_layout(postgres: Postgres) -> None:
         owner.execute(_READER_RIGHTS.encode())
         for name in dict.fromkeys(queue.name for queue in QUEUES):
             owner.execute("insert into job_queues (name) values (%s)", [name])
+        create_neighbours(owner)
 
 
 class Platform:
@@ -47,6 +50,7 @@ class Platform:
         self,
         postgres: Postgres,
         store: Redis,
+        outside: Outside,
         *,
         seed: int | None = None,
         retry_after: tuple[float, float] = (2.0, 6.0),
@@ -58,6 +62,8 @@ class Platform:
         self.problem: str | None = None
         self.trouble = threading.Event()
         self.producer = Producer(*self._urls, self._report, self.ledger, seed)
+        self.outside = outside
+        self._neighbours = Neighbours(*self._urls, self._report, seed)
         self._migrator = Migrator(*self._urls, self._report)
         self._workers = {worker_id: self._worker(worker_id) for worker_id in WORKERS}
 
@@ -69,7 +75,7 @@ class Platform:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        parts = (self.producer, self._migrator, *self._workers.values())
+        parts = (self.producer, self._neighbours, self._migrator, *self._workers.values())
         for part in parts:
             part.stopping.set()
         for part in parts:
@@ -78,7 +84,10 @@ class Platform:
     # What happens in a story.
 
     def live_as_ever(self) -> None:
-        """Every queue at its own rate, with its own errors; nothing held."""
+        """Every queue at its own rate, with its own errors; nothing held; what stands around is well."""
+        if self._neighbours.ident is None:
+            self._neighbours.start()
+        self.outside_as_ever()
         self.held.clear()
         for queue in QUEUES:
             self.producer.set_rate(queue, queue.per_second)
@@ -111,6 +120,25 @@ class Platform:
                 " where queue_name = %s and priority = %s and status = 'migrated_to_redis'",
                 [queue.name, queue.priority],
             ).rowcount
+
+    def slow_down(self, *, api: float = 0.0, mail: float = 0.0) -> None:
+        """From now on the API and the mail server answer after that many seconds."""
+        self.outside.api.delay, self.outside.mail.delay = api, mail
+
+    def break_api(self) -> None:
+        """It answers 503."""
+        self.outside.api.broken = True
+
+    def list_sender(self) -> None:
+        """The first address gets onto a blocklist."""
+        self.outside.list_address(SENDERS[0])
+
+    def outside_as_ever(self) -> None:
+        """Quick servers, and no address listed."""
+        self.outside.api.as_ever()
+        self.outside.mail.as_ever()
+        for sender in SENDERS:
+            self.outside.delist(sender)
 
     def connect(self) -> "psycopg.Connection[psycopg.rows.TupleRow]":
         return psycopg.connect(self._urls[0], autocommit=True)

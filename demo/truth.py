@@ -5,9 +5,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from demo.ledger import Tally
+from demo.neighbours import HOOKS, IMPORTS
+from demo.outside import BLOCKLIST, LISTED_CODE, SENDERS, WARNLIST
 from demo.platform import Platform
 from demo.queues import ANALYTICS, HIGH, LOW, NORMAL, QUEUES, WARMUP, Queue
-from demo.workload import CANCELLED, EXPIRED_LIST, EXPIRY, LONG_JOBS, SCHEDULED, WARMUP_TARGET
+from demo.workload import (
+    CANCELLED,
+    EXPIRED_LIST,
+    EXPIRY,
+    HOOKS_SENT,
+    IMPORTS_SENT,
+    LONG_JOBS,
+    SCHEDULED,
+    WARMUP_TARGET,
+)
 
 TARGETS = {
     HIGH.key: 60.0,
@@ -169,3 +180,68 @@ def after_revival(platform: Platform) -> list[Expected]:
         Expected.exactly("postwatch_queue_job_retries_total", lost.retries, **labels),
         Expected.exactly("postwatch_queue_jobs", LONG_JOBS, state="active", **labels),
     ]
+
+
+def after_use_of_neighbours() -> list[Expected]:
+    hooks = {"source": "hooks", "queue": HOOKS, "priority": "normal"}
+    imports = {"source": "flows", "queue": IMPORTS, "priority": "normal"}
+    exactly = Expected.exactly
+    return [
+        exactly("postwatch_queue_jobs_enqueued_total", HOOKS_SENT, **hooks),
+        exactly("postwatch_queue_depth", HOOKS_SENT - 2, **hooks),
+        exactly("postwatch_queue_jobs", 1, state="active", **hooks),
+        exactly("postwatch_queue_jobs_finished_total", 1, outcome="completed", **hooks),
+        exactly("postwatch_queue_jobs_enqueued_total", IMPORTS_SENT, **imports),
+        exactly("postwatch_queue_depth", IMPORTS_SENT - 3, **imports),
+        exactly("postwatch_queue_jobs", 1, state="active", **imports),
+        exactly("postwatch_queue_jobs_finished_total", 1, outcome="completed", **imports),
+        exactly("postwatch_queue_jobs_finished_total", 1, outcome="failed", **imports),
+        exactly("postwatch_queue_job_errors_total", 1, error="TypeError", **imports),
+        # The stores themselves, on the side.
+        exactly("postwatch_postgres_up", 1, database="oltp"),
+        exactly("postwatch_postgres_connections_limit", 100, database="oltp"),
+        exactly("postwatch_redis_up", 1, redis="cache"),
+        Expected("postwatch_host_memory_usage_ratio", {}, 0.001, 1),
+    ]
+
+
+def services(**states: str) -> list[Expected]:
+    """States of services by their names; the others' are `healthy`."""
+    wanted = dict.fromkeys(("api", "smtp", "database", "cache"), "healthy") | states
+    return [
+        Expected.exactly("postwatch_service_state", float(state == actual), target=target, state=state)
+        for target, actual in wanted.items()
+        for state in ("healthy", "degraded", "down")
+    ]
+
+
+def listings(first: int) -> list[Expected]:
+    """Whether the first address stands on the blocklist; the other one and the other list know of nothing."""
+    listed = "postwatch_dnsbl_listed"
+    return [
+        Expected.exactly(listed, first, ip=SENDERS[0], blocklist=BLOCKLIST),
+        Expected.exactly(listed, 0, ip=SENDERS[0], blocklist=WARNLIST),
+        Expected.exactly(listed, 0, ip=SENDERS[1]),
+        Expected.exactly("postwatch_ip_reputation_score", 100, ip=SENDERS[1]),
+        *[
+            Expected.exactly("postwatch_dnsbl_blocklist_usable", 1, blocklist=zone, family="ipv4")
+            for zone in (BLOCKLIST, WARNLIST)
+        ],
+    ]
+
+
+def after_trouble_outside() -> list[Expected]:
+    return [
+        *services(api="degraded", smtp="degraded"),
+        *listings(1),
+        Expected.exactly("postwatch_dnsbl_listing_info", 1, ip=SENDERS[0], code=LISTED_CODE),
+        Expected("postwatch_ip_reputation_score", {"ip": SENDERS[0]}, 39, 40),
+    ]
+
+
+def after_api_broke() -> list[Expected]:
+    return [*services(api="down", smtp="degraded"), Expected.exactly("postwatch_service_up", 0, target="api")]
+
+
+def after_outside_is_well() -> list[Expected]:
+    return [*services(), *listings(0), Expected.exactly("postwatch_ip_reputation_score", 100, ip=SENDERS[0])]

@@ -3,6 +3,7 @@
 import json
 import uuid
 
+from demo.neighbours import archive_hook, end_import, send_hook, send_import, take_hooks, take_imports
 from demo.platform import Platform
 from demo.queues import ANALYTICS, DIVISION, HIGH, LOW, NORMAL, WARMUP, NewJob, Queue
 
@@ -12,6 +13,8 @@ EXPIRED_LIST = 12
 LONG_JOBS = 2
 SCHEDULED = 7
 CANCELLED = 3
+HOOKS_SENT = 5
+IMPORTS_SENT = 4
 _RESET = "SMTPServerDisconnected: Connection unexpectedly closed"
 _SILENT = "TimeoutError: no answer from mx1.example.net:25 within 30 seconds"
 
@@ -62,3 +65,15 @@ def confuse_redis(platform: Platform) -> None:
         stranger = {"id": str(uuid.uuid4()), "queue_name": HIGH.name, "priority": HIGH.priority}
         store.hset(f"job:{stranger['id']}", "status", "queued")
         store.lpush(HIGH.key, json.dumps(stranger))
+
+
+def use_neighbours(platform: Platform) -> None:
+    """Of five webhooks two are taken, and one of them is done; of four imports three run: one done, one failed."""
+    with platform.connect() as db:
+        send_hook(db, HOOKS_SENT)
+        first, _ = take_hooks(db, 2, seconds=600)
+        archive_hook(db, first)
+        send_import(db, IMPORTS_SENT)
+        good, bad, _ = take_imports(db, 3)
+        end_import(db, good)
+        end_import(db, bad, error="TypeError")

@@ -39,9 +39,10 @@ def play(scenes: Sequence[Scene], beats: int, platform: Mock) -> list[str]:
 
 
 def test_the_story_is_told_in_a_loop() -> None:
-    names = play(SCENES, 25, a_platform())
+    names = play(SCENES, 35, a_platform())
     order = [name for name, before in zip(names, [None, *names], strict=False) if name != before]
-    assert order[:5] == ["campaign", "analytics", "expiry", "worker-death", "campaign"]
+    scenes = ["campaign", "analytics", "expiry", "worker-death", "services", "listing"]
+    assert order[:7] == [*scenes, "campaign"]
 
 
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.name)
@@ -62,6 +63,9 @@ def test_every_scene_leaves_the_platform_as_it_was() -> None:
     platform.hand_over_again.assert_called_once_with(WARMUP)
     platform.kill_worker.assert_called_once_with("worker-2")
     platform.revive_worker.assert_called_once_with("worker-2")
+    names = [call[0] for call in platform.mock_calls]
+    for trouble in ("slow_down", "break_api", "list_sender"):
+        assert "outside_as_ever" in names[names.index(trouble) :]
 
 
 def test_the_campaign_is_over_a_thousand_jobs() -> None:
