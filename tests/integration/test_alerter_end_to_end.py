@@ -183,7 +183,7 @@ def test_a_revoked_token_goes_to_the_fallback_and_burns_nothing(providers: Provi
 
 
 def test_a_storm_is_told_as_one_and_stays_in_the_feed(providers: Providers, tmp_path: Path) -> None:
-    given = {"receivers": providers.receivers(), "default": {"receivers": ["oncall-sms"]}}
+    given: dict[str, Any] = {"receivers": providers.receivers(), "default": {"receivers": ["oncall-sms"]}}
     given["receivers"][3]["rate"] = "1/s"
     with Alerter(tmp_path, given) as alerter:
         alerter.send(*(alert(f"Storm{number}", severity="warning") for number in range(300)))
@@ -205,7 +205,7 @@ def test_a_storm_is_told_as_one_and_stays_in_the_feed(providers: Providers, tmp_
 
 
 def test_a_template_that_fails_is_counted_and_the_built_in_text_is_sent(providers: Providers, tmp_path: Path) -> None:
-    given = {"receivers": providers.receivers(), "default": {"receivers": ["ops"]}}
+    given: dict[str, Any] = {"receivers": providers.receivers(), "default": {"receivers": ["ops"]}}
     given["receivers"][1]["templates"] = {"text": "{% for i in range(99999) %}{{ title }}{% endfor %}"}
     with Alerter(tmp_path, given) as alerter:
         alerter.send(alert("Backlog", queue="email"))
