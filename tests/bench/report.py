@@ -29,6 +29,7 @@ TITLES = {
     "scrapes": "Scrapes of 10,000 series",
     "footprint": "Processor and memory",
     "memory": "Memory over 10,000 samples",
+    "scale": "A thousand services and more in one process",
     "reputation": "Two hundred addresses in twenty blocklists",
     "open-transaction": "A transaction that is open for ten minutes",
 }

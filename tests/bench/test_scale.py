@@ -1,0 +1,137 @@
+"""One process that watches a great many things."""
+
+import http.client
+import statistics
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.bench import report
+from tests.bench.bed import Daemon
+from tests.bench.report import Goal
+from tests.bench.scale import Load, Services
+from tests.support.servers import Postgres15, RedisServer
+
+SIZES = (0.1, 0.3, 1.0)  # of the whole
+SERVICES = 1_000
+WINDOW = 60.0  # seconds of each size
+SCRAPES = 4  # a second
+CPU = 0.25  # of a core
+MEMORY = 250 * 2**20
+OVERRUN = 0.10
+P99 = 0.025
+
+pytestmark = [pytest.mark.bench, pytest.mark.timeout(1800)]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What one size took."""
+
+    targets: str
+    series: int
+    cpu: float
+    memory: int
+    overrun: float
+    packed: list[float]  # seconds of scrapes with gzip, as Prometheus asks for them
+    plain: list[float]  # and without
+
+
+class Exporter(Daemon):
+    """The daemon with a configuration of any sections."""
+
+    def __init__(self, folder: Path, sections: dict[str, list[object]]) -> None:
+        super().__init__(folder, sources=[{}])
+        given = {"web": {"listen": f"127.0.0.1:{self.port}"}, **sections}
+        self._config.write_text(yaml.safe_dump(given))
+
+    def _is_up(self) -> bool:
+        try:
+            return self.value("postwatch_sampler_runs_total") > 0
+        except OSError:
+            return False
+
+
+def scrape_times(port: int) -> tuple[list[float], list[float]]:
+    """Seconds of scrapes with gzip and without, in turn and at a steady rate, over one connection."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    packed: list[float] = []
+    plain: list[float] = []
+    began = time.monotonic()
+    for number in range(int(WINDOW * SCRAPES)):
+        time.sleep(max(began + number / SCRAPES - time.monotonic(), 0))
+        start = time.perf_counter()
+        connection.request("GET", "/metrics", headers={"Accept-Encoding": ("gzip", "identity")[number % 2]})
+        connection.getresponse().read()
+        (packed, plain)[number % 2].append(time.perf_counter() - start)
+    connection.close()
+    return packed, plain
+
+
+def p99(times: Sequence[float]) -> float:
+    return statistics.quantiles(times, n=100)[98]
+
+
+def measure(folder: Path, loads: Sequence[Load]) -> Seen:
+    """Watches all loads for a while."""
+    sections: dict[str, list[object]] = {}
+    for load in loads:
+        for key, value in load.config().items():
+            sections.setdefault(key, []).extend(value)
+    with Exporter(folder, sections) as daemon:
+        time.sleep(max(load.settled() for load in loads) + 5)
+        for load in loads:
+            load.begin()
+        before, began = daemon.cpu(), time.monotonic()
+        scrapes = scrape_times(daemon.port)
+        cpu = (daemon.cpu() - before) / (time.monotonic() - began)
+        overrun = max(load.overrun() for load in loads)
+        memory = daemon.memory()
+        series = sum(not line.startswith(b"#") for line in daemon.scrape().splitlines())
+    named = ", ".join(f"{load.count:,} {load.name}" for load in loads)
+    return Seen(named, series, cpu, memory, overrun, *scrapes)
+
+
+def test_many_of_everything(server: Postgres15, tmp_path: Path) -> None:
+    found: list[Seen] = []
+    with RedisServer() as redis:
+        for size in SIZES:
+            with ExitStack() as stack:
+                services = Services(int(size * SERVICES), tmp_path, server, redis)
+                loads: list[Load] = [stack.enter_context(services.running())]
+                found.append(measure(tmp_path, loads))
+    most = found[-1]
+    goals = [
+        Goal("processor time", f"< {CPU:.0%} of a core", f"{most.cpu:.1%}", most.cpu < CPU),
+        Goal("resident memory", f"< {MEMORY / 2**20:.0f} MiB", f"{most.memory / 2**20:.0f} MiB", most.memory < MEMORY),
+        Goal("longest interval over what it should be", f"≤ {OVERRUN:.0%}", f"{most.overrun:.1%}",
+             most.overrun <= OVERRUN),
+        Goal(f"p99 of a scrape of {most.series:,} series", f"< {1e3 * P99:.0f} ms", f"{1e3 * p99(most.packed):.1f} ms",
+             p99(most.packed) < P99),
+    ]  # fmt: skip
+    rows = [
+        [seen.targets, f"{seen.series:,}", f"{seen.cpu:.1%}", f"{seen.memory / 2**20:.0f}",
+         f"{max(seen.overrun, 0):.1%} over", *(f"{1e3 * statistics.median(each):.1f} / {1e3 * p99(each):.1f}"
+                                               for each in (seen.packed, seen.plain))]
+        for seen in found
+    ]  # fmt: skip
+    head = [
+        "watched",
+        "series",
+        "processor",
+        "resident MiB",
+        "longest interval",
+        "scrape with gzip, median / p99 ms",
+        "without",
+    ]
+    text = (
+        f"Services at 15 s: 7 in 10 by HTTP with an expectation of JSON (a seventh with TLS), the others by TCP, SMTP,"
+        f" PostgreSQL and Redis. {WINDOW:.0f} s each, {SCRAPES} scrapes a second over one connection, with gzip, as"
+        " Prometheus asks for it, and without in turn; the goal is for those with.\n\n" + report.table(head, rows)
+    )
+    report.write("scale", server.version(), goals, text)
