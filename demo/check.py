@@ -57,7 +57,7 @@ def check(stage: Stage, console: Console) -> int:
             ("losses", lambda: _lose_list_and_worker(platform), lambda: _after_losses(platform)),
             ("revival", lambda: _revive(platform), lambda: after_revival(platform)),
             ("neighbours", lambda: use_neighbours(platform), after_use_of_neighbours),
-            ("outside", lambda: _trouble_outside(platform), after_trouble_outside),
+            ("outside", lambda: _trouble_outside(platform), lambda: after_trouble_outside(platform)),
             ("api-down", platform.break_api, after_api_broke),
             ("well-again", platform.outside_as_ever, after_outside_is_well),
         ]

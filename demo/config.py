@@ -62,6 +62,12 @@ reputation:
   addresses:
     - {{ip: {first_sender}, provider: demo}}
     - {{ip: {second_sender}, provider: demo}}
+  sent_today:
+    postgres: {postgres}
+    interval: {slow}
+    query: >-
+      select '{first_sender}', count(*) from jobs
+      where queue_name = 'email-sending' and status = 'completed' and completed >= current_date
 host: {{enabled: true, interval: {interval}}}
 """
 

@@ -230,8 +230,10 @@ def listings(first: int) -> list[Expected]:
     ]
 
 
-def after_trouble_outside() -> list[Expected]:
+def after_trouble_outside(platform: Platform) -> list[Expected]:
+    sent = sum(platform.ledger.queues[queue.key].finished["completed"] for queue in (HIGH, NORMAL, LOW))
     return [
+        Expected.exactly("postwatch_ip_sent_today", sent, ip=SENDERS[0]),
         *services(api="degraded", smtp="degraded"),
         *listings(1),
         Expected.exactly("postwatch_dnsbl_listing_info", 1, ip=SENDERS[0], code=LISTED_CODE),
