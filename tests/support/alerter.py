@@ -60,6 +60,10 @@ def payload(
     }
 
 
+class Died(Exception):
+    """The daemon ended before it answered; the text is what it wrote."""
+
+
 class Alerter:
     """The daemon; `with` starts it, `kill` and `start` again are allowed inside."""
 
@@ -91,26 +95,26 @@ class Alerter:
         if kind is not None:
             sys.stderr.write(self.output.read_text(encoding="utf-8")[-8000:])
 
-    def start(self) -> None:
-        """Start it; returns when it answers."""
+    def start(self, *, by: tuple[str, ...] = ("alerter",)) -> None:
+        """Start it, by another module if need be; returns when it answers. Raises Died."""
         with self.output.open("ab") as output:
             begun = output.tell()
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "alerter", "run", "--config", str(self.path)],
+                [sys.executable, "-m", *by, "run", "--config", str(self.path)],
                 stdout=output,
                 stderr=output,
                 env={**os.environ, **self._environ},
             )
 
         def listens() -> str:
-            assert self._process is not None
-            assert self._process.poll() is None, self.output.read_text(encoding="utf-8")[begun:]
+            if not self.running:
+                raise Died(self.output.read_bytes()[begun:].decode())
             lines = self.output.read_bytes()[begun:].decode().splitlines()
             started = [entry for entry in map(_read, lines) if entry.get("event") == "started"]
             assert started, "it has not started yet"
             return str(started[-1]["url"])
 
-        self.url = eventually(listens, within=30)
+        self.url = eventually(listens, within=60)
         self.client = httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {TOKEN}"}, timeout=30)
 
     def kill(self) -> None:
@@ -120,6 +124,11 @@ class Alerter:
             self._process.wait()
             self._process = None
             self.client.close()
+
+    @property
+    def running(self) -> bool:
+        """Whether the process lives."""
+        return self._process is not None and self._process.poll() is None
 
     def stop(self) -> int:
         """SIGTERM; answers the exit code."""
