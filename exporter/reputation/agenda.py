@@ -46,6 +46,7 @@ class Agenda:
         self._lanes = {name: _Lane(each) for name, each in lanes.items()}
         self._count = 0
         self._free_at = -math.inf
+        self._wakes_at = math.inf  # when the waiting thread looks again by itself
         self._stopped = False
         self._ends = False
         self._until = math.inf
@@ -58,7 +59,8 @@ class Agenda:
             self._count += 1
             entry = (-math.inf if first else due, self._count, task)
             heapq.heappush(self._lanes[task.blocklist].tasks, entry)
-            self._changed.notify_all()
+            if entry[0] < self._wakes_at:
+                self._changed.notify_all()
 
     def withdraw(self, blocklist: str, kind: str, version: int) -> list[Task]:
         """Take back tasks of a kind for addresses of an IP version; answers them."""
@@ -97,7 +99,8 @@ class Agenda:
                     self._free_at = now + self._spacing
                     lane.free_at = now + lane.spacing
                     return task
-                wait = min(moment, self._until) - now
+                self._wakes_at = min(moment, self._until)
+                wait = self._wakes_at - now
                 self._changed.wait(None if wait == math.inf else max(wait, 0.0))
 
     def ready(self) -> float | None:
@@ -109,8 +112,11 @@ class Agenda:
     def done(self, task: Task) -> None:
         """The question was answered, or given up."""
         with self._changed:
-            self._lanes[task.blocklist].open -= 1
-            self._changed.notify_all()
+            lane = self._lanes[task.blocklist]
+            lane.open -= 1
+            # Whoever waits is woken for nothing otherwise, at each answer.
+            if self._ends or lane.open == self._most_open - 1:
+                self._changed.notify_all()
 
     def _over(self) -> bool:
         return all(not lane.tasks and not lane.open for lane in self._lanes.values())

@@ -6,8 +6,10 @@ there is known at once.
 
 from __future__ import annotations
 
+import secrets
 import selectors
 import socket
+from functools import lru_cache
 from ipaddress import ip_address
 from types import TracebackType
 from typing import Self
@@ -15,7 +17,6 @@ from typing import Self
 import dns.exception
 import dns.flags
 import dns.message
-import dns.name
 import dns.query
 import dns.rcode
 import dns.rdatatype
@@ -27,6 +28,10 @@ from exporter.reputation.verdict import Response
 
 ANSWERS = ("NOERROR", "NXDOMAIN")
 LARGEST = 65_535  # bytes of a datagram
+HEADER = 12  # bytes before the question (RFC 1035, section 4.1.1)
+RESPONSE = 0x80  # of the third byte
+RCODE = 0x0F  # of the fourth
+MOST_KEPT = 10_000  # questions
 LEAST = 0.05  # seconds that TCP is given, however late the datagram came
 
 
@@ -35,10 +40,12 @@ class Question:
 
     def __init__(self, name: str, kind: str, until: float, clock: Clock) -> None:
         """`until` is a monotonic moment."""
-        self._query = dns.message.make_query(dns.name.from_text(name), dns.rdatatype.from_text(kind))
+        self._name, self._kind = name, kind
+        # Made once for each name: it is half the work of a question. The number is its own each time.
+        self._wire = secrets.token_bytes(2) + wire(name, kind)
         self._until = until
         self._clock = clock
-        self._selector = selectors.DefaultSelector()
+        self._selector = selectors.PollSelector()
         self._open: dict[Resolver, socket.socket] = {}
         self.failed: dict[Resolver, Reason] = {}
         self.said: Response | None = None
@@ -63,7 +70,7 @@ class Question:
         """Ask a resolver, or ask it again: the datagram may have been lost."""
         try:
             channel = self._open.get(server) or self._connect(server)
-            channel.send(self._query.to_wire())
+            channel.send(self._wire)
         except socket.gaierror:
             self._fail(server, Reason.RESOLVE)
         except OSError:
@@ -100,13 +107,15 @@ class Question:
         """What has come from a resolver; None if that is no answer of its, or it has failed."""
         channel = self._open[server]
         try:
-            answer = dns.message.from_wire(channel.recv(LARGEST), ignore_trailing=True, continue_on_error=True)
-            if not self._query.is_response(answer):
-                return None
+            datagram = channel.recv(LARGEST)
+            if not self._is_mine(datagram):
+                return None  # forged, or meant for somebody else
+            answer = dns.message.from_wire(datagram, ignore_trailing=True, continue_on_error=True)
             if answer.flags & dns.flags.TC:
                 left = max(self._until - self._clock.monotonic(), LEAST)
                 where, port = channel.getpeername()[:2]
-                answer = dns.query.tcp(self._query, where, timeout=left, port=port)
+                query = dns.message.make_query(self._name, self._kind)
+                answer = dns.query.tcp(query, where, timeout=left, port=port)
         except BlockingIOError:
             return None
         except (TimeoutError, dns.exception.Timeout):
@@ -114,10 +123,19 @@ class Question:
         except (OSError, EOFError):
             self._fail(server, Reason.REFUSED)
         except dns.exception.DNSException:
-            return None  # no DNS at all: somebody else's, or forged
+            return None  # no DNS at all
         else:
             return read(answer)
         return None
+
+    def _is_mine(self, datagram: bytes) -> bool:
+        """Whether it is a response with our number to our question; refusals may leave the question out."""
+        end = len(self._wire)
+        if len(datagram) < HEADER or datagram[:2] != self._wire[:2] or not datagram[2] & RESPONSE:
+            return False
+        if datagram[4:6] == b"\0\0":
+            return bool(datagram[3] & RCODE)
+        return datagram[HEADER:end].lower() == self._wire[HEADER:].lower()
 
     def _fail(self, server: Resolver, reason: Reason) -> None:
         self.failed[server] = reason
@@ -129,6 +147,12 @@ class Question:
             if channel.fileno() in self._selector.get_map():
                 self._selector.unregister(channel)
             channel.close()
+
+
+@lru_cache(maxsize=MOST_KEPT)
+def wire(name: str, kind: str) -> bytes:
+    """The question as it is sent, without its number."""
+    return dns.message.make_query(name, kind).to_wire()[2:]
 
 
 def read(answer: dns.message.Message) -> Response:
