@@ -1,5 +1,6 @@
 """What every kind of receiver keeps, each before a server that holds to its provider's wire."""
 
+import base64
 import logging
 import time
 import traceback
@@ -261,6 +262,16 @@ def test_no_redirect_is_followed(web: Any) -> None:
         failed = failure(it)
     assert not failed.retry or failed.reason is Reason.UNAVAILABLE
     assert len(from_here.requests) == 1
+
+
+def test_credentials_of_somebody_s_netrc_stay_there(web: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login somebody password of-somebody\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    with receiver(web) as it:
+        it.send(message())
+    (request,) = web.stand_in.requests
+    credentials = base64.b64encode(b"somebody:of-somebody").decode()
+    assert credentials not in request.headers.get("authorization", "")
 
 
 @pytest.mark.parametrize("web", [name for name in HTTP if name != "webhook"], indirect=True)  # there any 2xx will do
