@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 import selectors
 import socket
-from functools import lru_cache
+import struct
 from ipaddress import ip_address
 from types import TracebackType
 from typing import Self
@@ -19,6 +19,7 @@ import dns.flags
 import dns.message
 import dns.query
 import dns.rcode
+import dns.rdataclass
 import dns.rdatatype
 
 from chassis.clock import Clock
@@ -31,7 +32,7 @@ LARGEST = 65_535  # bytes of a datagram
 HEADER = 12  # bytes before the question (RFC 1035, section 4.1.1)
 RESPONSE = 0x80  # of the third byte
 RCODE = 0x0F  # of the fourth
-MOST_KEPT = 10_000  # questions
+ASK = struct.pack("!5H", 0x0100, 1, 0, 0, 0)  # recursion is wanted; one question, nothing else
 LEAST = 0.05  # seconds that TCP is given, however late the datagram came
 
 
@@ -41,7 +42,7 @@ class Question:
     def __init__(self, name: str, kind: str, until: float, clock: Clock) -> None:
         """`until` is a monotonic moment."""
         self._name, self._kind = name, kind
-        # Made once for each name: it is half the work of a question. The number is its own each time.
+        # Made by ourselves: by way of dnspython's objects it is a third of the work of a question.
         self._wire = secrets.token_bytes(2) + wire(name, kind)
         self._until = until
         self._clock = clock
@@ -149,10 +150,10 @@ class Question:
             channel.close()
 
 
-@lru_cache(maxsize=MOST_KEPT)
 def wire(name: str, kind: str) -> bytes:
-    """The question as it is sent, without its number."""
-    return dns.message.make_query(name, kind).to_wire()[2:]
+    """The question as it is sent, without its number; `name` has labels of 63 characters of ASCII at the most."""
+    labels = b"".join(bytes([len(label)]) + label.encode("ascii") for label in name.rstrip(".").split("."))
+    return ASK + labels + b"\0" + struct.pack("!HH", dns.rdatatype.from_text(kind), dns.rdataclass.IN)
 
 
 def read(answer: dns.message.Message) -> Response:

@@ -7,12 +7,14 @@ import stat
 from decimal import Decimal
 from pathlib import Path
 
+import dns.message
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.reputation import state
 from exporter.reputation.names import plain, query_name, read, reverse
+from exporter.reputation.question import wire
 from exporter.reputation.schedule import next_look, retry, stretched
 from exporter.reputation.score import Rule, score
 from exporter.reputation.sent import tally
@@ -63,6 +65,14 @@ def test_a_reversed_address_reads_back(ip: ipaddress.IPv4Address | ipaddress.IPv
 def test_spellings_of_an_address(text: str, ip: str) -> None:
     assert str(read(text)) == ip
     assert str(plain(read(text))) == ip
+
+
+@pytest.mark.parametrize("kind", ["A", "TXT"])
+@pytest.mark.parametrize(
+    "name", ["99.2.0.192.bad.example.", query_name(ipaddress.ip_address("2001:db8::1"), "bad.example")]
+)
+def test_a_question_is_what_dnspython_would_send(name: str, kind: str) -> None:
+    assert wire(name, kind) == dns.message.make_query(name, kind).to_wire()[2:]
 
 
 # The score
