@@ -151,5 +151,7 @@ class Schedule:
         try:
             slot.slow = self._look(slot.target) >= HANGS
         except Exception as error:  # a defect, or a limit of this machine: told by the sampler, never a reason to end
-            self.defect = f"{slot.target.name}: {error!r}"
+            # What another library says may quote an address with its password; the system's words do not.
+            words = error.strerror if isinstance(error, OSError) else None
+            self.defect = f"{slot.target.name}: {words or type(error).__name__}"
             log.debug("probe_defect", target=slot.target.name, stack=traceback.format_exc())

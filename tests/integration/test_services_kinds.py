@@ -12,7 +12,7 @@ from demo.servers import Postgres
 from tests.support.certificates import Certificates, make_certificates
 from tests.support.probes import fault, probe
 from tests.support.servers import RedisServer
-from tests.support.services import Listener, echoing, mail_server, saying, secured
+from tests.support.services import Listener, echoing, file_with, mail_server, saying, secured
 
 
 @pytest.fixture(scope="module")
@@ -237,3 +237,23 @@ class TestTcp:
             assert result.certificate_expiry
             assert result.phases["tls"] > 0
             assert fault(10, **given, tls={}) == "certificate"
+
+
+@pytest.mark.parametrize(
+    ("kind", "address"),
+    [
+        ("http", "https://watch:hunter22@h/"),
+        ("http", "no address: hunter22"),
+        ("postgres", "postgresql://watch:hunter22@x@h/"),
+        ("postgres", "password=hunter22 nonsense"),
+        ("redis", "redis://:hunter22@x@h"),
+        ("redis", "redis+cluster://:hunter22@h:1"),
+    ],
+)
+def test_a_broken_address_in_a_file_is_not_quoted(tmp_path: Path, kind: str, address: str) -> None:
+    """What stands in a file is looked at when it is used."""
+    path = file_with(tmp_path, "address", address)
+    result = probe(10, kind=kind, url_file=str(path))
+    assert result.failure
+    assert result.failure.fault == "protocol"
+    assert "hunter22" not in repr(result)
