@@ -77,7 +77,7 @@ class Plain:
             self._sql(
                 "insert into {archive} (msg_id, read_ct, enqueued_at, archived_at, vt)"
                 " select 1000000000 + coalesce((select max(msg_id) from {archive}), 0) + g, 1 + g %% 2, t, t, t from"
-                " (select g, now() - interval '1 day' - g * interval '1 s' as t from generate_series(1, %s) as g) as life",
+                " (select g, now() - interval '1 day' - g * interval '1 s' as t from generate_series(1, %s) as g) as l",
                 queue,
             ),
             [ended],
@@ -158,7 +158,7 @@ class Tracked(Plain):
         self._owner.execute(
             "insert into job_tracking (msg_id, queue_name, enqueued_at, started_at, completed_at)"
             " select 1000000000 + g, %s, t, t, t from"
-            " (select g, now() - interval '1 day' - g * interval '1 s' as t from generate_series(1, %s) as g) as life",
+            " (select g, now() - interval '1 day' - g * interval '1 s' as t from generate_series(1, %s) as g) as l",
             [queue, ended],
         )
         self._owner.execute("vacuum analyze job_tracking")
