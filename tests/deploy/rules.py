@@ -1,0 +1,60 @@
+"""The shipped rules, as data, and the names of metrics in PromQL."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.support.documents import REPOSITORY
+
+FOLDER = REPOSITORY / "deploy" / "prometheus"
+RULES = sorted((FOLDER / "rules").glob("*.yml"))
+UNIT_TESTS = sorted((FOLDER / "tests").glob("*_test.yml"))
+RUNBOOKS = REPOSITORY / "docs" / "runbooks"
+WORDS = {"and", "or", "unless", "by", "without", "on", "ignoring", "group_left", "group_right", "bool", "offset", "inf"}
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule of one of the files; `name` is the alert's or the record's."""
+
+    name: str
+    alert: bool
+    expr: str
+    body: dict[str, Any]
+
+    @property
+    def severity(self) -> str:
+        return str(self.body["labels"]["severity"])
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.severity})" if self.alert else self.name
+
+
+def rules() -> list[Rule]:
+    """All rules of all files, in order."""
+    return [
+        Rule(body.get("alert") or body["record"], "alert" in body, body["expr"], body)
+        for path in RULES
+        for group in yaml.safe_load(path.read_text())["groups"]
+        for body in group["rules"]
+    ]
+
+
+def names(expression: str) -> set[str]:
+    """The metrics that an expression reads: what is left without strings, label lists, windows and functions."""
+    text = re.sub(r"#.*", "", expression)
+    text = re.sub(r'"(?:[^"\\]|\\.)*"|\'[^\']*\'', "", text)
+    text = re.sub(r"\{[^}]*\}|\[[^\]]*\]", "", text)
+    text = re.sub(r"\b(by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)", "", text)
+    found = re.findall(r"(?<![\w:.])([a-zA-Z_:][\w:]*)\b(?!\s*\()", text)
+    return {name for name in found if name.lower() not in WORDS and not re.fullmatch(r"\d+[smhdwy]", name)}
+
+
+def written(path: Path) -> Any:
+    """A YAML file's content."""
+    return yaml.safe_load(path.read_text())
