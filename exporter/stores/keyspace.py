@@ -13,7 +13,7 @@ from exporter.clients.redis import Client
 
 KINDS = ("string", "list", "hash", "set", "zset", "stream")
 SCAN_COUNT = 1_000  # buckets a SCAN visits
-MOST_SCANS = 20  # a table that once was large is mostly empty buckets: not worth walking through
+MOST_SCANS = 20  # a table that once was large is mostly empty buckets
 
 
 @dataclass(frozen=True)
@@ -30,26 +30,29 @@ def look(client: Client, size: int, most: int) -> Sample:
     RANDOMKEY chooses fairly, with repetition (Redis' dictGetFairRandomKey). Raises redis.RedisError, among them
     NoPermissionError if the user may not look at any key.
     """
-    keys = _all_keys(client, most) if size <= most else None
-    if keys is None:
+    if size <= most:
+        keys = _walked(client)
+    else:
         keys = [key for key in _asked(client, [("RANDOMKEY",)] * most) if key is not None]
     kinds = Counter(kind.decode() for kind in _asked(client, [("TYPE", key) for key in keys]))
     del kinds["none"]  # gone in between
     return Sample(size, kinds)
 
 
-def _all_keys(client: Client, most: int) -> list[bytes] | None:
-    """All keys there are, or None if that would take too long."""
+def _walked(client: Client) -> list[bytes]:
+    """All keys of few, or those met in as much of the table as is walked through.
+
+    Where a key lies is a matter of its hash: those of a part are a fair sample too. RANDOMKEY would be dear there,
+    since it tries buckets until one is not empty.
+    """
     found: dict[bytes, None] = {}
     cursor = 0
     for _ in range(MOST_SCANS):
         cursor, keys = client.scan(cursor, count=SCAN_COUNT)
         found.update(dict.fromkeys(keys))
-        if len(found) > 2 * most:
-            return None
         if cursor == 0:
-            return list(found)
-    return None
+            break
+    return list(found)
 
 
 def _asked(client: Client, commands: Iterable[tuple[Any, ...]]) -> list[Any]:
