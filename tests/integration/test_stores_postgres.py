@@ -8,9 +8,13 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import yaml
 
+from chassis.settings import parse
 from demo.servers import Postgres
+from exporter.app import Watch
 from exporter.model import Reason
+from exporter.settings import ExporterSettings
 from tests.support.databases import Database, create_database
 from tests.support.exporter import Exporter, source
 from tests.support.jobs import add, queues
@@ -407,3 +411,20 @@ def test_its_time_is_charged_to_the_database_s_budget(database: Database) -> Non
         samples = exporter.look("postgres", source="oltp")
         spent = samples.value("postwatch_sampler_source_seconds_total", sampler="postgres", source="oltp")
         assert spent > 0
+
+
+def test_a_reload_goes_on_with_the_sums(database: Database) -> None:
+    given = postgres(database.reader_url)
+    with Exporter(given) as exporter, database.connect() as owner:
+        exporter.look("postgres", source="oltp")
+        owner.execute("insert into job_queues (name) values ('a')")
+        assert later(exporter, "postgres", "oltp").value("postwatch_postgres_statements_total", command="insert") == 1
+        settings = parse(yaml.safe_dump({**given, "redis": []}), ExporterSettings, {})
+        old = exporter.watch
+        old.pause(1)
+        exporter.watch = Watch(settings, exporter.board, exporter.clock, before=old)
+        old.close(but=exporter.watch)
+        owner.execute("insert into job_queues (name) values ('b')")
+        samples = later(exporter, "postgres", "oltp")
+        assert samples.value("postwatch_postgres_statements_total", command="insert") == 2
+        assert samples.value("postwatch_postgres_ping_seconds_count") == 3
