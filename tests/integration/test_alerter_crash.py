@@ -32,6 +32,7 @@ class Sender:
         self._random = random.Random(seed)
         self._stopping = threading.Event()
         self._numbers = count(1)
+        self._client = httpx.Client(headers={"Authorization": f"Bearer {TOKEN}"}, timeout=10)
         self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(SENDERS)]
         for thread in self._threads:
             thread.start()
@@ -64,14 +65,14 @@ class Sender:
             try:
                 url = f"{self._alerter.url}/webhook"
                 body = payload(told, group=f"{{}}:{{alertname={told['labels']['alertname']}}}")
-                answer = httpx.post(url, json=body, headers={"Authorization": f"Bearer {TOKEN}"}, timeout=10)
+                answer = self._client.post(url, json=body)
                 if answer.status_code == 200:
                     self.accepted.append((told["fingerprint"], told["status"]))
                     return
                 assert answer.status_code >= 500, answer.text
             except httpx.TransportError:
                 pass
-            threading.Event().wait(0.05)
+            threading.Event().wait(0.2)
 
 
 def _faults(seed: int) -> Any:

@@ -353,11 +353,13 @@ def test_what_is_old_goes(world: World) -> None:
         assert set(connection.execute(sa.select(tellings.c.episode_id)).scalars()) == {2}
 
 
-def test_twenty_thousand_at_once(world: World) -> None:
-    assert world.hear(*(firing(f"N{number}") for number in range(20_000))).changes == {Change.OPENED: 20_000}
-    assert world.hear(*(firing(f"N{number}") for number in range(20_000))).changes == {Change.STILL: 20_000}
+def test_many_at_once(world: World) -> None:
+    number = 20_000 if world.store.is_sqlite else 3_000
+    alerts = [firing(f"N{each}") for each in range(number)]
+    assert world.hear(*alerts).changes == {Change.OPENED: number}
+    assert world.hear(*alerts).changes == {Change.STILL: number}
     with world.store.read() as connection:
-        assert connection.execute(sa.select(sa.func.count()).select_from(outbox)).scalar() == 20_000
+        assert connection.execute(sa.select(sa.func.count()).select_from(outbox)).scalar() == number
 
 
 def test_the_file_is_ours_alone(tmp_path: Path) -> None:
