@@ -57,7 +57,7 @@ class World:
         self.store = Store(SecretUrl(url), self.clock)
         self.store.open()
         if not self.store.is_sqlite:  # leases by the test's clock
-            self.store.moment = lambda _connection: self.clock.now()  # type: ignore[method-assign]
+            self.store.moment = lambda connection: self.clock.now()  # type: ignore[method-assign]
         settings = parse(SETTINGS, AlerterSettings, {})
         every = frozenset(Action)
         names = [options.name for options in settings.receiver_options()]
@@ -231,7 +231,7 @@ def test_escalation_until_acknowledged(world: World) -> None:
     assert world.look().escalations == 1
     (told,) = world.claim("ops")
     assert told.message is not None
-    assert (told.message.alerts[0].alert.name, told.message.marks) == ("B", {Mark.ESCALATION})
+    assert (told.message.alerts[0].alert.name, set(told.message.marks)) == ("B", {Mark.ESCALATION})
 
 
 def test_repeats(world: World) -> None:
