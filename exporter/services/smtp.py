@@ -187,6 +187,8 @@ services:
     starttls: required
     auth: [PLAIN, LOGIN]
     backlog: {source: mail, queues: ["queue:email-sending*"], degraded: 5000}
+queues:
+  - {name: mail, kind: hybrid, postgres: "${MAIL_DATABASE_URL}", redis: "${MAIL_REDIS_URL}", schema: penguinmails}
 ```
 
 The probe reads the greeting, says EHLO, encrypts if it may, says EHLO again, NOOP and QUIT; it never logs in and

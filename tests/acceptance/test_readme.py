@@ -134,6 +134,8 @@ def test_every_piece_of_configuration_is_accepted(block: Block, tmp_path: Path) 
     urls = {
         "MAIL_DATABASE_URL": "postgresql://db.example.org/mail",
         "MAIL_REDIS_URL": "redis://cache.example.org",
+        "HOOKS_DATABASE_URL": "postgresql://db.example.org/hooks",
+        "FLOWS_DATABASE_URL": "postgresql://db.example.org/flows",
     }
     done = subprocess.run(command, env={**ENVIRONMENT, **urls}, text=True, capture_output=True)
     assert done.returncode == 0, done.stdout + done.stderr
