@@ -21,10 +21,11 @@ help: ## this list
 demo: $(DEMO) ## a living email platform and its exporter, until Ctrl-C
 	@exec $(BIN)/postwatch-demo $(ARGS)
 
+# Most tests wait for something: twice as many workers as processors finish sooner.
 test: $(DEV) ## every test but the long ones
 	@scripts/test-servers
 	@scripts/test-clients
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not soak and not bench" $(ARGS)
+	$(BIN)/python -m pytest -n 4 --dist loadgroup -m "not soak and not bench" $(ARGS)
 
 lint: $(DEV) ## style, types and the rules on imports
 	$(BIN)/ruff check

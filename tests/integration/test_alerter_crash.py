@@ -43,6 +43,7 @@ class Sender:
         for thread in self._threads:
             thread.join(60)
             assert not thread.is_alive()
+        self._client.close()
 
     def _run(self) -> None:
         firing: list[tuple[int, dict[str, Any]]] = []

@@ -11,6 +11,7 @@ from io import StringIO
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
+from unittest.mock import patch
 
 import httpx
 import psycopg
@@ -277,7 +278,9 @@ class Daemon:
 def command(*arguments: str) -> subprocess.CompletedProcess[str]:
     """A command of the exporter that comes to its end, in this process: starting one takes seconds."""
     out, err = StringIO(), StringIO()
-    with redirect_stdout(out), redirect_stderr(err):
+    # pytest-xdist sets a width for its own output.
+    unset = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    with patch.dict(os.environ, unset, clear=True), redirect_stdout(out), redirect_stderr(err):
         code = main(arguments)
     return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
 

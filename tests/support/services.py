@@ -124,7 +124,7 @@ def web_server(app: Any, port: int = 0, **options: Any) -> Iterator[int]:
     """`app` (ASGI) on uvicorn, in a thread; its port."""
     port = port or free_port()
     server = uvicorn.Server(
-        uvicorn.Config(app, host="127.0.0.1", port=port, log_level="critical", lifespan="off", **options)
+        uvicorn.Config(app, host="127.0.0.1", port=port, log_config=None, access_log=False, lifespan="off", **options)
     )
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
