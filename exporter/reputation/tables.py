@@ -41,7 +41,7 @@ def overview(part: Reputation) -> Table:
             Line((f"list {each.label}", "", f"{', '.join(families)}: {why}", "", "", ""), "unusable", Level.WARNING)
             for why, families in unusable.items()
         ]
-    return Table("reputation", COLUMNS, tuple(lines)).worst_first()
+    return Table("Reputation", COLUMNS, tuple(lines)).worst_first()
 
 
 def _address(part: Reputation, ip: Ip) -> Line:
