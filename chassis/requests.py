@@ -54,7 +54,7 @@ class RequestContext:
                 await self._app(scope, receive, send_with_headers)
             except ClientDisconnect:
                 self._logger.debug("client went away", **request)
-            except Exception:
+            except Exception:  # a defect; the client is told without details, and other requests go on
                 self._logger.exception("request failed", **request)
                 if not status:  # else the answer is cut short, which tells the client enough
                     crash = {"error": "internal error", "request_id": request_id}

@@ -104,7 +104,7 @@ class Desk:
                     "store", "nothing can be delivered", reason=str(error), receiver=self.receiver.name
                 )
                 pause = _LOOK
-            except Exception:
+            except Exception:  # a defect; this receiver goes on all the same, since nothing else would deliver
                 log.exception("dispatching failed", receiver=self.receiver.name)
                 pause = _LOOK
             self._news.wait(pause)
@@ -161,7 +161,7 @@ class Desk:
         except StoreFailed as error:
             # What is not noted is sent again when its lease ends: at least once.
             self._repeats.failed("note", "a delivery's outcome cannot be noted", reason=str(error))
-        except Exception:
+        except Exception:  # a defect; the delivery is sent again when its lease ends
             log.exception("delivering failed", receiver=self.receiver.name)
         finally:
             with self._lock:

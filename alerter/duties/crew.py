@@ -197,6 +197,6 @@ class Duties:
             except StoreFailed as error:
                 self.trouble = str(error)
                 self._repeats.failed(name, "duty failed", reason=str(error), duty=name)
-            except Exception:
+            except Exception:  # a defect; the other duties, and the next turn of this one, go on
                 log.exception("duty failed", duty=name)
             self._stopping.wait(pause())
