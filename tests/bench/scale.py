@@ -21,13 +21,16 @@ class Load(Protocol):
     count: int
 
     def config(self) -> dict[str, Any]:
-        """Its part of the exporter's configuration; lists of several loads are joined."""
+        """Its sections of the exporter's configuration, which no other load has."""
 
     def settled(self) -> float:
         """Seconds after the start when each target has had its first turn."""
 
     def begin(self) -> None:
         """What is measured starts now."""
+
+    def saw(self, body: bytes) -> None:
+        """What /metrics says by now, several times a second."""
 
     def overrun(self) -> float:
         """By how much the longest interval since was longer than it should be; 0.1 is ten per cent."""
@@ -70,6 +73,9 @@ class Services:
 
     def begin(self) -> None:
         self._ask()
+
+    def saw(self, body: bytes) -> None:
+        """Nothing: what is watched tells who came."""
 
     def overrun(self) -> float:
         found = self._ask()

@@ -15,10 +15,11 @@ from tests.bench import report
 from tests.bench.bed import Daemon
 from tests.bench.report import Goal
 from tests.bench.scale import Load, Services
+from tests.bench.scale_queues import Pairs, Queues
 from tests.support.servers import Postgres15, RedisServer
 
 SIZES = (0.1, 0.3, 1.0)  # of the whole
-SERVICES = 1_000
+SERVICES, QUEUES, PAIRS = 1_000, 200, 4_000
 WINDOW = 60.0  # seconds of each size
 SCRAPES = 4  # a second
 CPU = 0.25  # of a core
@@ -45,7 +46,7 @@ class Seen:
 class Exporter(Daemon):
     """The daemon with a configuration of any sections."""
 
-    def __init__(self, folder: Path, sections: dict[str, list[object]]) -> None:
+    def __init__(self, folder: Path, sections: dict[str, object]) -> None:
         super().__init__(folder, sources=[{}])
         given = {"web": {"listen": f"127.0.0.1:{self.port}"}, **sections}
         self._config.write_text(yaml.safe_dump(given))
@@ -57,7 +58,7 @@ class Exporter(Daemon):
             return False
 
 
-def scrape_times(port: int) -> tuple[list[float], list[float]]:
+def scrape_times(port: int, loads: Sequence[Load]) -> tuple[list[float], list[float]]:
     """Seconds of scrapes with gzip and without, in turn and at a steady rate, over one connection."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     packed: list[float] = []
@@ -67,8 +68,11 @@ def scrape_times(port: int) -> tuple[list[float], list[float]]:
         time.sleep(max(began + number / SCRAPES - time.monotonic(), 0))
         start = time.perf_counter()
         connection.request("GET", "/metrics", headers={"Accept-Encoding": ("gzip", "identity")[number % 2]})
-        connection.getresponse().read()
+        body = connection.getresponse().read()
         (packed, plain)[number % 2].append(time.perf_counter() - start)
+        if number % 2:
+            for load in loads:
+                load.saw(body)
     connection.close()
     return packed, plain
 
@@ -79,16 +83,13 @@ def p99(times: Sequence[float]) -> float:
 
 def measure(folder: Path, loads: Sequence[Load]) -> Seen:
     """Watches all loads for a while."""
-    sections: dict[str, list[object]] = {}
-    for load in loads:
-        for key, value in load.config().items():
-            sections.setdefault(key, []).extend(value)
+    sections: dict[str, object] = {key: value for load in loads for key, value in load.config().items()}
     with Exporter(folder, sections) as daemon:
         time.sleep(max(load.settled() for load in loads) + 5)
         for load in loads:
             load.begin()
         before, began = daemon.cpu(), time.monotonic()
-        scrapes = scrape_times(daemon.port)
+        scrapes = scrape_times(daemon.port, loads)
         cpu = (daemon.cpu() - before) / (time.monotonic() - began)
         overrun = max(load.overrun() for load in loads)
         memory = daemon.memory()
@@ -103,7 +104,9 @@ def test_many_of_everything(server: Postgres15, tmp_path: Path) -> None:
         for size in SIZES:
             with ExitStack() as stack:
                 services = Services(int(size * SERVICES), tmp_path, server, redis)
-                loads: list[Load] = [stack.enter_context(services.running())]
+                queues, pairs = Queues(int(size * QUEUES), server, redis), Pairs(int(size * PAIRS))
+                loads: list[Load] = [stack.enter_context(services.running()), stack.enter_context(queues.running())]
+                loads.append(stack.enter_context(pairs.running()))
                 found.append(measure(tmp_path, loads))
     most = found[-1]
     goals = [
@@ -131,7 +134,9 @@ def test_many_of_everything(server: Postgres15, tmp_path: Path) -> None:
     ]
     text = (
         f"Services at 15 s: 7 in 10 by HTTP with an expectation of JSON (a seventh with TLS), the others by TCP, SMTP,"
-        f" PostgreSQL and Redis. {WINDOW:.0f} s each, {SCRAPES} scrapes a second over one connection, with gzip, as"
+        f" PostgreSQL and Redis. Queues of layout `penguinmails` at 5 s, with jobs that come and go. Pairs of address"
+        " and list every 30 min, measured when the first round is over; how their interval is kept is in a section of"
+        f" its own. {WINDOW:.0f} s each, {SCRAPES} scrapes a second over one connection, with gzip, as"
         " Prometheus asks for it, and without in turn; the goal is for those with.\n\n" + report.table(head, rows)
     )
     report.write("scale", server.version(), goals, text)
