@@ -98,6 +98,10 @@ class Alertmanager(demo.Alertmanager):
         answer = httpx.post(f"{self.url}/api/v2/silences", json=silence, timeout=30).raise_for_status()
         return str(answer.json()["silenceID"])
 
+    def end_silence(self, silence: str) -> None:
+        """From now on it is told again."""
+        httpx.delete(f"{self.url}/api/v2/silence/{silence}", timeout=30).raise_for_status()
+
     def peers(self) -> int:
         """How many are in its cluster, itself among them."""
         return len(self._get("status")["cluster"].get("peers", []))
