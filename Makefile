@@ -13,7 +13,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint bench soak docs lock clean
+.PHONY: help demo test lint bench soak docs chart lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' Makefile
@@ -25,6 +25,7 @@ demo: $(DEMO) ## a living email platform and its exporter, until Ctrl-C
 test: $(DEV) ## every test but the long ones
 	@scripts/test-servers
 	@scripts/test-clients
+	@scripts/test-helm $(BIN)/python
 	$(BIN)/python -m pytest -n 4 --dist loadgroup -m "not soak and not bench" $(ARGS)
 
 lint: $(DEV) ## style, types and the rules on imports
@@ -46,9 +47,13 @@ soak: $(DEV) ## proofs that take minutes to an hour
 docs: $(DEMO) ## docs/metrics.md and docs/configuration.md, from the code
 	$(BIN)/python -m exporter.docs
 
+chart: $(DEV) ## what of helm/postwatch is made: its schema, its table of values, copies of rules and dashboards
+	$(BIN)/python -m helm.generate
+
 lock: $(UV) ## requirements/*.txt anew from pyproject.toml; with ARGS=--upgrade all to their newest
 	$(UV) $(LOCK) --extra demo --group build --group dev --output-file requirements/dev.txt $(ARGS)
 	$(UV) $(LOCK) --extra demo --group build --constraint requirements/dev.txt --output-file requirements/demo.txt
+	$(UV) $(LOCK) --constraint requirements/dev.txt --output-file requirements/runtime.txt
 
 clean: ## removes all that these targets made here
 	rm -rf $(VENV) build dist .demo .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .grimp_cache

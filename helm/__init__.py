@@ -1,0 +1,1 @@
+"""The chart, and what makes its generated files."""
