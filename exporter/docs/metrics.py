@@ -7,6 +7,7 @@ from itertools import groupby
 from chassis.exposition import Kind
 from exporter.catalogue import CATALOGUE, LABELS, Metric
 from exporter.docs.page import code, fill, table
+from exporter.docs.rules import rules
 from exporter.model import Reason
 from exporter.queues import KINDS
 from exporter.sections import SECTIONS
@@ -37,6 +38,7 @@ def metrics() -> str:
             "reasons": table(("`reason`", "meaning"), ((code(reason), text) for reason, text in REASONS.items())),
             "labels": table(("label", "meaning"), ((code(label), meaning) for label, meaning in LABELS.items())),
             "metrics": _groups(),
+            "rules": rules(),
         },
     )
 

@@ -1,8 +1,7 @@
-"""The shipped rules, as data, and the names of metrics in PromQL."""
+"""The shipped rules, as data."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ FOLDER = REPOSITORY / "deploy" / "prometheus"
 RULES = sorted((FOLDER / "rules").glob("*.yml"))
 UNIT_TESTS = sorted((FOLDER / "tests").glob("*_test.yml"))
 RUNBOOKS = REPOSITORY / "docs" / "runbooks"
-WORDS = {"and", "or", "unless", "by", "without", "on", "ignoring", "group_left", "group_right", "bool", "offset", "inf"}
 
 
 @dataclass(frozen=True)
@@ -43,16 +41,6 @@ def rules() -> list[Rule]:
         for group in yaml.safe_load(path.read_text())["groups"]
         for body in group["rules"]
     ]
-
-
-def names(expression: str) -> set[str]:
-    """The metrics that an expression reads: what is left without strings, label lists, windows and functions."""
-    text = re.sub(r"#.*", "", expression)
-    text = re.sub(r'"(?:[^"\\]|\\.)*"|\'[^\']*\'', "", text)
-    text = re.sub(r"\{[^}]*\}|\[[^\]]*\]", "", text)
-    text = re.sub(r"\b(by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)", "", text)
-    found = re.findall(r"(?<![\w:.])([a-zA-Z_:][\w:]*)\b(?!\s*\()", text)
-    return {name for name in found if name.lower() not in WORDS and not re.fullmatch(r"\d+[smhdwy]", name)}
 
 
 def written(path: Path) -> Any:

@@ -5,19 +5,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import yaml
 
-from alerter.catalogue import CATALOGUE as OF_THE_ALERTER
-from chassis.exposition import Kind
-from exporter.catalogue import CATALOGUE as OF_THE_EXPORTER
-from tests.deploy.rules import FOLDER, RULES, RUNBOOKS, UNIT_TESTS, Rule, names, rules, written
-from tests.support.documents import blocks
+from tests.deploy.promql import KNOWN, read
+from tests.deploy.rules import FOLDER, RULES, RUNBOOKS, UNIT_TESTS, Rule, rules, written
 
 ALL = rules()
 ALERTS = [rule for rule in ALL if rule.alert]
-RECORDS = {rule.name for rule in ALL if not rule.alert}
-# What Prometheus and Alertmanager tell of themselves.
-FOREIGN = {"up", "ALERTS", "alertmanager_notifications_failed_total"}
 GUIDE = {"HighQueueDepth", "HighFailureRate", "NoActiveWorkers", "WorkerUnhealthy", "DatabaseConnectionPoolExhausted"}
 # Each file's prefix; the guide's names are what they are, and so is the usual name of the dead man's switch.
 PREFIXES = {
@@ -30,24 +23,12 @@ PREFIXES = {
     "slo-alerts": "Slo",
 }
 SYMPTOMS = {"symptom-high-queue-depth", "symptom-high-failure-rate", "symptom-worker-unhealthy", "symptom-database"}
+REASONS = "alerter-says"  # by the alerter's own words: tests/unit/alerter/test_reference_pages.py
 
 
 def promtool(*arguments: str | Path) -> None:
     done = subprocess.run(["promtool", *arguments], text=True, capture_output=True, cwd=FOLDER)
     assert done.returncode == 0, done.stdout + done.stderr
-
-
-def served() -> set[str]:
-    """Every name of a series that the catalogues lead to."""
-    found = set()
-    declared = [(metric.name, metric.kind) for metric in OF_THE_EXPORTER]
-    declared += [(metric.name, metric.kind) for metric in OF_THE_ALERTER]
-    for name, kind in declared:
-        found |= {f"{name}_{part}" for part in ("bucket", "sum", "count")} if kind is Kind.HISTOGRAM else {name}
-    return found
-
-
-KNOWN = served() | RECORDS | FOREIGN
 
 
 def test_prometheus_takes_the_configuration_and_the_rules() -> None:
@@ -79,17 +60,9 @@ def test_every_alert_has_a_firing_a_quiet_and_a_missing_data_case() -> None:
 
 @pytest.mark.parametrize("rule", ALL, ids=str)
 def test_a_rule_reads_only_what_there_is(rule: Rule) -> None:
-
-    found = names(rule.expr)
+    found = read(rule.expr)
     assert found <= KNOWN, found - KNOWN
     assert found or rule.name == "Watchdog"
-
-
-def test_the_names_in_an_expression_are_all_seen() -> None:
-    expression = (
-        'sum by (job) (rate(a_total{x="b_c"}[5m])) / on (job) group_left (d) (e:f:g > bool 1e3 or absent(h)) # i'
-    )
-    assert names(expression) == {"a_total", "e:f:g", "h"}
 
 
 @pytest.mark.parametrize("rule", ALERTS, ids=str)
@@ -137,11 +110,11 @@ def test_postwatch_is_scraped_and_its_rules_are_evaluated_every_five_seconds() -
 
 
 def test_every_alert_has_a_runbook_and_every_runbook_an_alert_or_a_symptom() -> None:
-    assert {path.stem for path in RUNBOOKS.glob("*.md")} == {rule.name for rule in ALERTS} | SYMPTOMS
+    assert {path.stem for path in RUNBOOKS.glob("*.md")} == {rule.name for rule in ALERTS} | SYMPTOMS | {REASONS}
 
 
 @pytest.mark.parametrize(
-    "path", sorted(set(RUNBOOKS.glob("*.md")) - {RUNBOOKS / "README.md"}), ids=lambda path: path.stem
+    "path", sorted(set(RUNBOOKS.glob("*.md")) - {RUNBOOKS / f"{REASONS}.md"}), ids=lambda path: path.stem
 )
 def test_a_runbook_says_what_it_has_to(path: Path) -> None:
     text = path.read_text()
@@ -149,14 +122,3 @@ def test_a_runbook_says_what_it_has_to(path: Path) -> None:
     diagnosis = text.partition("## Diagnosis")[2].partition("## Mitigation")[0]
     assert "```" in diagnosis
     assert all(part.strip() for part in re.split(r"^## .+$", text, flags=re.M)[1:])
-
-
-def test_every_query_of_a_document_is_promql_over_what_there_is(tmp_path: Path) -> None:
-    documents = [*RUNBOOKS.glob("*.md"), FOLDER / "README.md"]
-    queries = [block.text.strip() for document in documents for block in blocks(document, "promql")]
-    assert len(queries) >= 20
-    for query in queries:
-        assert names(query) <= KNOWN, names(query) - KNOWN
-    group = {"name": "documents", "rules": [{"record": f"query:{n}", "expr": q} for n, q in enumerate(queries)]}
-    (tmp_path / "queries.yml").write_text(yaml.safe_dump({"groups": [group]}))
-    promtool("check", "rules", tmp_path / "queries.yml")
