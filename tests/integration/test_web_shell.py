@@ -19,7 +19,9 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from chassis.address import Address
 from chassis.log import configure, get_logger
+from chassis.server import bind
 from chassis.settings import SettingsError, parse
 from chassis.web import ListenFailed, PortTaken, Ready, Server, WebSettings, build_app
 from tests.support.certificates import Certificates, make_certificates
@@ -414,6 +416,15 @@ class TestListening:
         shell = serve(f"listen: '{listen}'")
         assert shell.server.url == f"http://127.0.0.1:{shell.server.port}"
         assert shell.get("/").status_code == 200
+
+    @pytest.mark.parametrize("host", ["127.0.0.1", ""])
+    def test_an_answer_is_not_held_back_until_its_head_is_acknowledged(self, host: str) -> None:
+        with (
+            bind(Address(host, 0)) as listening,
+            socket.create_connection(("127.0.0.1", listening.getsockname()[1])),
+            listening.accept()[0] as accepted,
+        ):
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
     def test_ipv6_is_listened_on(self, serve: Serve) -> None:
         try:
