@@ -13,10 +13,10 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint bench soak docs chart lock clean
+.PHONY: help demo test lint bench soak docs dashboards chart lock clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 demo: $(DEMO) ## a living email platform and its exporter, until Ctrl-C
 	@exec $(BIN)/postwatch-demo $(ARGS)
@@ -46,6 +46,9 @@ soak: $(DEV) ## proofs that take minutes to an hour
 
 docs: $(DEMO) ## docs/metrics.md and docs/configuration.md, from the code
 	$(BIN)/python -m exporter.docs
+
+dashboards: $(DEV) ## deploy/grafana/dashboards/*.json, from the code beside them
+	$(BIN)/python -m deploy.grafana
 
 chart: $(DEV) ## what of helm/postwatch is made: its schema, its table of values, copies of rules and dashboards
 	$(BIN)/python -m helm.generate

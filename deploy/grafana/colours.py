@@ -1,0 +1,47 @@
+"""Colours, and the words that go with them: nobody should have to know what a colour means."""
+
+from grafana_foundation_sdk.builders.dashboard import ThresholdsConfig
+from grafana_foundation_sdk.models import dashboard as model
+
+GREEN, YELLOW, RED, BLUE, GREY = "green", "yellow", "red", "blue", "text"
+
+Mappings = list[model.ValueMapping]
+
+
+def steps(base: str, *above: tuple[float, str]) -> ThresholdsConfig:
+    """`base`, and from each value on that value's colour."""
+    found = [model.Threshold(value=None, color=base)]
+    found += [model.Threshold(value=value, color=colour) for value, colour in above]
+    return ThresholdsConfig().mode(model.ThresholdsMode.ABSOLUTE).steps(found)
+
+
+def words(*meant: tuple[float | str, str, str]) -> Mappings:
+    """Value, word and colour of each."""
+    return [
+        model.ValueMap(
+            options={
+                str(value): model.ValueMappingResult(text=text, color=colour, index=index)
+                for index, (value, text, colour) in enumerate(meant)
+            }
+        )
+    ]
+
+
+PLAIN = steps(GREY)
+NONE_IS_WELL = steps(GREEN, (1, RED))
+NONE_IS_BETTER = steps(GREEN, (1, YELLOW))
+
+# The bits of promql.queue_status.
+QUEUE_STATUS = words(
+    (0, "Healthy", GREEN),
+    (1, "Paused", BLUE),
+    (2, "Warning", YELLOW),
+    (3, "Warning, paused", YELLOW),
+    *((bits, "Critical, paused" if bits % 2 else "Critical", RED) for bits in range(4, 16)),
+)
+SERVICE_STATE = words((2, "Down", RED), (1, "Degraded", YELLOW), (0, "Healthy", GREEN))
+PAUSED = words((0, "Running", GREEN), (1, "Paused", BLUE))
+LISTED = words((0, "Clean", GREEN), (1, "Listed", RED))
+UP = words((0, "Down", RED), (1, "Up", GREEN))
+WELL = words((0, "Failing", RED), (1, "Well", GREEN))
+SEVERITY = words(("critical", "Critical", RED), ("warning", "Warning", YELLOW), ("info", "Info", BLUE))

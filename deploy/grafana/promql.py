@@ -1,0 +1,110 @@
+"""What several dashboards ask Prometheus in the same words."""
+
+# The rate of a counter, as wide as the picture needs it.
+RATE = "$__rate_interval"
+
+JOB = 'job=~"$job"'
+SOURCE = f'{JOB},source=~"$source"'
+QUEUE = f'{SOURCE},queue=~"$queue",priority=~"$priority"'
+KEYS = "source, queue, priority"
+NAME = "{{source}}/{{queue}} {{priority}}"
+
+# Alerts that fire, but for the one that always does.
+FIRING = 'alertstate="firing",alertname!="Watchdog"'
+
+
+def per_queue(metric: str, how: str = "max", more: str = "") -> str:
+    """A gauge by queue; `more` are further matchers, each with a comma before it."""
+    return f"{how} by ({KEYS}) ({metric}{{{QUEUE}{more}}})"
+
+
+def ended(window: str, outcome: str = "", by: str = KEYS) -> str:
+    """Jobs that ended a second; `outcome` is a matcher such as `="failed"`."""
+    more = f",outcome{outcome}" if outcome else ""
+    return f"sum by ({by}) (rate(postwatch_queue_jobs_finished_total{{{QUEUE}{more}}}[{window}]))"
+
+
+def ended_a_minute(outcome: str = "", by: str = KEYS) -> str:
+    """The same a minute, over the picture's interval."""
+    return f"60 * {ended(RATE, outcome, by)}"
+
+
+def ended_within(window: str, outcome: str) -> str:
+    """Jobs by queue that ended so within the window; rounded, since increase() extrapolates."""
+    return (
+        f"round(sum by ({KEYS})"
+        f' (increase(postwatch_queue_jobs_finished_total{{{QUEUE},outcome="{outcome}"}}[{window}])))'
+    )
+
+
+def ratio(part: str, whole: str) -> str:
+    """Absent where the whole is 0: nothing is not nought per cent."""
+    return f"{part}\n  /\n({whole} > 0)"
+
+
+def count_of(what: str, among: str) -> str:
+    """How many there are: 0 if none is among what is seen, and absent if nothing is seen."""
+    return f"count({what})\n  or\n0 * count({among})"
+
+
+DEPTH = per_queue("postwatch_queue_depth")
+
+
+def queue_status() -> str:
+    """The platform's colours as a sum of bits, by the thresholds that the exporter was given.
+
+    1: paused. 2: at least `warning` (100) wait. 4: more than `critical` (1,000) wait. 8: more than `critical` (10)
+    failed within an hour. Above 3 it is critical, else 2 and 3 are a warning. colours.QUEUE_STATUS has the words.
+    """
+    warning = per_queue("postwatch_queue_depth_threshold", more=',level="warning"')
+    critical = per_queue("postwatch_queue_depth_threshold", more=',level="critical"')
+    failures = per_queue("postwatch_queue_failure_threshold", more=',level="critical"')
+    return "\n  + ".join(
+        (
+            f"2 * ({DEPTH} >= bool {warning})",
+            f"4 * ({DEPTH} > bool {critical})",
+            f"(8 * ({ended_within('1h', 'failed')} > bool {failures}) or 0 * {DEPTH})",
+            f"({per_queue('postwatch_queue_paused')} or 0 * {DEPTH})",
+        )
+    )
+
+
+def waiting_since() -> str:
+    """Seconds that the oldest waiting job has been ready, by queue."""
+    return f"time() - {per_queue('postwatch_queue_oldest_waiting_timestamp_seconds', 'min')}"
+
+
+def drained_in() -> str:
+    """Seconds until nothing waits, at the pace of the last 5 minutes; absent where more comes in than gets done."""
+    enqueued = f"sum by ({KEYS}) (rate(postwatch_queue_jobs_enqueued_total{{{QUEUE}}}[5m]))"
+    return f"({DEPTH} > 0)\n  /\n({ended('5m')} - {enqueued} > 0)"
+
+
+def within_target(window: str) -> str:
+    """Part of the jobs that were completed within their queue's target, where it has one."""
+    part = f"sum by ({KEYS}) (rate(postwatch_queue_jobs_within_target_total{{{QUEUE}}}[{window}]))"
+    whole = ended(window, outcome='!="cancelled"')
+    return f"{ratio(part, whole)}\n  and\n{per_queue('postwatch_queue_target_seconds')}"
+
+
+def quantile(share: float, metric: str, matchers: str, by: str) -> str:
+    """A quantile of a histogram, over the picture's interval."""
+    return f"histogram_quantile({share}, sum by (le, {by}) (rate({metric}_bucket{{{matchers}}}[{RATE}])))"
+
+
+def firing(alerts: str = "") -> str:
+    """Seconds since when each alert fires; `alerts` is a regular expression of their names, all without one."""
+    chosen = f',alertname=~"{alerts}"' if alerts else ""
+    subject = ", ".join(
+        f'"{label}"'
+        for label in (
+            "source", "queue", "priority", "worker", "target", "ip", "blocklist", "database", "pool", "sampler",
+            "receiver", "instance",
+        )
+    )  # fmt: skip
+    return (
+        "max by (severity, alertname, service, subject) (label_join(\n"
+        f'  time() - (ALERTS_FOR_STATE{{alertname!="Watchdog"{chosen}}}'
+        f" and ignoring (alertstate) ALERTS{{{FIRING}{chosen}}}),\n"
+        f'  "subject", " ", {subject}\n))'
+    )
