@@ -50,7 +50,7 @@ def reputation(path: Path, ip: Ip | None) -> int:
     watch = Watch(only, Board([metric.family for metric in CATALOGUE], clock), clock)
     (part,) = (part for part in watch.parts if isinstance(part, Reputation) and part.name == NAME)
     part.look(Run(clock, max(part.whole, LEAST)))
-    found = rows(part)
+    found = rows(part.knowledge)
     _show(found)
     err = console(stderr=True)
     if not part.resolvers.servers or (part.resolvers.unanswered and not part.resolvers.alive(part.timeout)):

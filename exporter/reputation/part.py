@@ -10,15 +10,16 @@ from chassis.exposition import Reading
 from chassis.log import Repeats, get_logger
 from exporter.model import Reason, Remark, SampleFailed
 from exporter.parts import Part, PartContext, Table
-from exporter.reputation import remarks, state, tables
+from exporter.reputation import remarks, tables
 from exporter.reputation.blocklists import Blocklist, Finding
+from exporter.reputation.knowledge import Knowledge
 from exporter.reputation.looker import Looker
 from exporter.reputation.names import FAMILIES, Ip, family_of
-from exporter.reputation.options import AddressOptions, ReputationOptions
+from exporter.reputation.options import ReputationOptions
 from exporter.reputation.resolvers import Resolvers
 from exporter.reputation.schedule import stretched
-from exporter.reputation.score import Rule, score
-from exporter.reputation.sent import Sent, SentToday
+from exporter.reputation.sent import SentToday
+from exporter.reputation.state import Memory
 from exporter.sampling.sampler import Run, Sampler
 
 log = get_logger(__name__)
@@ -26,7 +27,6 @@ log = get_logger(__name__)
 NAME = "reputation"
 PUBLISHED = 1.0  # seconds between looks at what is new
 ACCOUNT = 15.0  # seconds between accounts of the work
-SAVE_AGAIN = 60.0  # seconds until a state file that could not be written is tried again
 
 
 class Reputation:
@@ -38,16 +38,17 @@ class Reputation:
         self.options = options
         self.context = context
         self.timeout = options.timeout or context.timeout
-        self.addresses: dict[Ip, AddressOptions] = {each.ip: each for each in options.addresses}
-        families = tuple(family for family in FAMILIES if any(family_of(ip) == family for ip in self.addresses))
-        self.lists = [Blocklist(each, families) for each in options.blocklists]
-        pairs = sum(family_of(ip) in each.families for ip in self.addresses for each in self.lists)
-        questions = pairs + 2 * sum(len(each.families) for each in self.lists)
+        self.stale_after = options.stale_after or context.stale_after
+        addresses = [each.ip for each in options.addresses]
+        families = tuple(family for family in FAMILIES if any(family_of(ip) == family for ip in addresses))
+        lists = [Blocklist(each, families) for each in options.blocklists]
+        pairs = sum(family_of(ip) in each.families for ip in addresses for each in lists)
+        questions = pairs + 2 * sum(len(each.families) for each in lists)
         self.interval = stretched(questions, options.queries_per_second, options.interval)
         self.resolvers = Resolvers(options.resolvers, context.clock)
         self.looker = Looker(
-            self.lists,
-            list(self.addresses),
+            lists,
+            addresses,
             self.resolvers,
             interval=self.interval,
             timeout=self.timeout,
@@ -57,8 +58,8 @@ class Reputation:
         )
         # A look at everything, as many reasons included; where lists are slow, not all of it is done within that.
         self.whole = 2 * questions / options.queries_per_second + 10 * self.timeout
-        self.rule = Rule(options.score.ageing, options.score.full_after)
-        self.sent = Sent()
+        lifetime = max(self.stale_after, 3 * self.interval + self.timeout)
+        self.knowledge = Knowledge(options, context, lists, self.looker.findings, lifetime)
         self.query: SentToday | None = None
         self.account = ""
         if given := options.sent_today:
@@ -70,12 +71,9 @@ class Reputation:
         self._asked = -1
         self._scores: dict[Ip, float | None] = {}
         self._scores_at = 0.0
-        self._since: state.Since = {}
-        self._unsaved = False
-        self._save_at = 0.0
+        self._memory = Memory(options.state_file, context.clock)
         self._keeper: threading.Thread | None = None
         self._stopping = threading.Event()
-        self._load()
 
     @property
     def started(self) -> bool:
@@ -88,7 +86,7 @@ class Reputation:
 
     def start(self) -> None:
         """Ask from now on."""
-        self._new.update(self.addresses)
+        self._new.update(self.knowledge.addresses)
         if self.interval > self.options.interval:
             log.warning("interval_stretched", **remarks.stretching(self.options, self.interval))
         for server, operator in remarks.public(self.resolvers.servers):
@@ -108,9 +106,9 @@ class Reputation:
         """Keep what is known of pairs that stay, and their slots."""
         if not isinstance(before, Reputation):
             return
-        known = {each.label: each for each in before.lists}
-        same = {each.label for each in self.lists if each.label in known}
-        for each in self.lists:
+        known = {each.label: each for each in before.knowledge.lists}
+        same = {each.label for each in self.knowledge.lists if each.label in known}
+        for each in self.knowledge.lists:
             if each.label in same:
                 each.continue_from(known[each.label])
                 if each.options.zone != known[each.label].options.zone:
@@ -120,175 +118,96 @@ class Reputation:
                 # A copy: a question that was under way may still be answered to the one before.
                 self.looker.findings[pair] = replace(before.looker.findings[pair])
         self.looker.origin = before.looker.origin
-        self._since |= before._since
-        self._unsaved = True
+        self._memory.continue_from(before._memory)
         if self.query is not None:
-            self.sent = before.sent
-        for ip in before.addresses.keys() - self.addresses.keys():
+            self.knowledge.sent = before.knowledge.sent
+        for ip in before.knowledge.addresses.keys() - self.knowledge.addresses.keys():
             self.context.board.withdraw(f"{NAME}: {ip} ")
 
     def settings(self) -> Iterator[Reading]:
         """The lists and their tiers."""
-        for each in self.lists:
-            labels = {**self.context.labels, "blocklist": each.label, "tier": each.tier}
-            yield Reading("postwatch_dnsbl_blocklist_info", labels, 1)
+        return self.knowledge.settings()
 
     def table(self) -> Table:
         """Addresses by their listings, then lists that cannot be believed."""
         with self.looker.lock:
-            return tables.overview(self)
+            return tables.overview(self.knowledge)
 
     def check(self, run: Run) -> list[Remark]:
         """Whether lists and resolvers work, as far as that shows now."""
-        return remarks.remarks(self, run)
-
-    def listings(self, ip: Ip) -> Iterator[tuple[Blocklist, Finding]]:
-        """What each list says of an address."""
-        for each in self.lists:
-            if finding := self.looker.findings.get((ip, each.label)):
-                yield each, finding
-
-    def score(self, ip: Ip) -> float | None:
-        """0 to 100; None while no list has told anything lately."""
-        now = self.context.clock.now()
-        stale = self.options.stale_after or self.context.stale_after
-        lifetime = max(stale, 3 * self.interval + self.timeout)
-        found = list(self.listings(ip))
-        if not any(finding.checked is not None and now - finding.checked <= lifetime for _, finding in found):
-            return None
-        return score(
-            ((each.weight, now - (finding.since or now)) for each, finding in found if finding.listed), self.rule
-        )
+        found = remarks.of_lists(self.options, self.looker, self.timeout, run)
+        try:
+            self.count_sent(run)
+        except SampleFailed as error:
+            found.append(Remark("sent_today", error.message, error.advice, fatal=True))
+        if (sent := self.knowledge.sent).bad_rows:
+            found.append(Remark("sent_today", f"{sent.bad_rows} rows make no sense: {sent.example}"))
+        return found
 
     def look(self, run: Run) -> None:
         """Ask everything once, as long as `run` lasts."""
         self.looker.once(max(run.left - self.timeout, 1.0))
-        self._new.update(self.addresses)
+        self._new.update(self.knowledge.addresses)
         self.publish()
 
     def publish(self) -> None:
         """What is new since the last time; scores also as listings grow older and answers stale."""
         now = self.context.clock.monotonic()
         with self.looker.lock:
-            asked = sum(sum(each.counts.values()) for each in self.lists)
+            asked = sum(sum(each.counts.values()) for each in self.knowledge.lists)
             if not self._new and asked == self._asked and now < self._scores_at:
                 return
             fresh, self._new, self._asked = self._new, set(), asked
             if now >= self._scores_at:
                 self._scores_at = now + ACCOUNT
-                self._scores = {ip: self.score(ip) for ip in self.addresses}
+                self._scores = {ip: self.knowledge.score(ip) for ip in self.knowledge.addresses}
             else:
-                self._scores |= {ip: self.score(ip) for ip in fresh}
-            verdicts = {ip: list(self._verdicts(ip)) for ip in fresh}
-            lists = list(self._lists())
+                self._scores |= {ip: self.knowledge.score(ip) for ip in fresh}
+            verdicts = {ip: list(self.knowledge.verdicts(ip)) for ip in fresh}
+            lists = list(self.knowledge.standings())
         board = self.context.board
         for ip, readings in verdicts.items():
             board.publish(f"{NAME}: {ip} verdicts", readings)
         board.publish(f"{NAME}: lists", lists)
-        board.publish(f"{NAME}: scores", self._score_readings())
+        board.publish(f"{NAME}: scores", self.knowledge.scores(self._scores))
 
     def count_sent(self, run: Run) -> None:
         """Run the query of `sent_today`, if it is time. Raises SampleFailed."""
         if self.query is None or self.query.due_in():
             return
-        known = {str(ip) for ip in self.addresses}
-        self.sent = self.query.look(run, known)
-        if self.sent.bad_rows:
+        self.knowledge.sent = sent = self.query.look(run, {str(ip) for ip in self.knowledge.addresses})
+        if sent.bad_rows:
             advice = "each row is to be: ip, count"
             self._repeats.failed(
-                "sent", "sent_today_rows_unreadable", reason=self.sent.example, rows=self.sent.bad_rows, advice=advice
+                "sent", "sent_today_rows_unreadable", reason=sent.example, rows=sent.bad_rows, advice=advice
             )
         else:
             self._repeats.recovered("sent", "sent_today_rows_readable")
         if not self._stopping.is_set():
             lifetime = 3 * self.query.interval + self.timeout
-            stale = self.options.stale_after or self.context.stale_after
-            self.context.board.publish(f"{NAME}: sent", self._sent(), max(stale, lifetime))
+            self.context.board.publish(f"{NAME}: sent", self.knowledge.sendings(), max(self.stale_after, lifetime))
 
     def _keep(self) -> None:
         while not self._stopping.wait(PUBLISHED):
             self.publish()
             self._save()
         self.publish()
-        self._save_at = 0.0
-        self._save()
+        self._save(last=True)
 
     def _changed(self, ip: Ip, blocklist: Blocklist, finding: Finding) -> None:
-        key = str(ip), blocklist.label
         if finding.listed:
-            finding.since = self._since.get(key, finding.since)
-            if key not in self._since and finding.since is not None:
-                self._since[key] = finding.since
-                self._unsaved = True
-        elif self._since.pop(key, None) is not None:
-            self._unsaved = True
+            finding.since = self._memory.listed(str(ip), blocklist.label, finding.since)
+        else:
+            self._memory.clean(str(ip), blocklist.label)
         self._new.add(ip)
 
-    def _verdicts(self, ip: Ip) -> Iterator[Reading]:
-        for each, finding in self.listings(ip):
-            if finding.listed is None or finding.checked is None:
-                continue
-            labels = {**self._labels(ip), "blocklist": each.label}
-            yield Reading("postwatch_dnsbl_listed", labels, float(finding.listed))
-            yield Reading("postwatch_dnsbl_checked_timestamp_seconds", labels, finding.checked)
-            for code in finding.codes:
-                category = each.rules.category(code)
-                yield Reading("postwatch_dnsbl_listing_info", {**labels, "code": code, "category": category}, 1)
-            if finding.since is not None:
-                yield Reading("postwatch_dnsbl_listed_since_timestamp_seconds", labels, finding.since)
-
-    def _lists(self) -> Iterator[Reading]:
-        for each in self.lists:
-            labels = {**self.context.labels, "blocklist": each.label}
-            for family, standing in each.standings.items():
-                if standing.usable is not None:
-                    usable = float(standing.usable)
-                    yield Reading("postwatch_dnsbl_blocklist_usable", {**labels, "family": family}, usable)
-            for result, count in each.counts.items():
-                yield Reading("postwatch_dnsbl_queries_total", {**labels, "result": result}, count)
-
-    def _score_readings(self) -> Iterator[Reading]:
-        for ip, option in self.addresses.items():
-            if (value := self._scores.get(ip)) is not None:
-                labels = {**self._labels(ip), "provider": option.provider}
-                yield Reading("postwatch_ip_reputation_score", labels, value)
-
-    def _sent(self) -> Iterator[Reading]:
-        for ip, option in self.addresses.items():
-            labels = {**self._labels(ip), "provider": option.provider}
-            yield Reading("postwatch_ip_sent_today", labels, self.sent.counts.get(str(ip), 0.0))
-
-    def _labels(self, ip: Ip) -> dict[str, str]:
-        return {**self.context.labels, **self.addresses[ip].labels, "ip": str(ip)}
-
-    def _load(self) -> None:
-        if self.options.state_file is None:
+    def _save(self, *, last: bool = False) -> None:
+        if not self._memory.due(last=last):
             return
-        try:
-            self._since = state.load(self.options.state_file)
-        except state.StateUnusable as error:
-            self._repeats.failed("load", "state_file_unreadable", reason=str(error), path=str(self.options.state_file))
-
-    def _save(self) -> None:
-        path, now = self.options.state_file, self.context.clock.monotonic()
-        if path is None or not self._unsaved or now < self._save_at:
-            return
-        lists = {each.label for each in self.lists}
+        lists = {each.label for each in self.knowledge.lists}
         with self.looker.lock:
-            known = {key: at for key, at in self._since.items() if key[1] in lists and self._watches(key[0])}
-            self._since, self._unsaved = known, False
-            known = dict(known)
-        try:
-            state.save(path, known)
-        except OSError as error:
-            self._unsaved, self._save_at = True, now + SAVE_AGAIN
-            reason = error.strerror or type(error).__name__
-            self._repeats.failed("save", "state_file_unwritable", reason=reason, path=str(path))
-        else:
-            self._repeats.recovered("save", "state_file_writable", path=str(path))
-
-    def _watches(self, ip: str) -> bool:
-        return any(str(each) == ip for each in self.addresses)
+            known = self._memory.copy({str(ip) for ip in self.knowledge.addresses}, lists)
+        self._memory.save(known)
 
 
 class ReputationSampler:
@@ -301,7 +220,7 @@ class ReputationSampler:
         self._part = part
         self.interval = part.interval
         self.timeout = max(part.whole + (part.query is not None) * 2 * part.timeout, part.timeout)
-        self.stale_after = part.options.stale_after or part.context.stale_after
+        self.stale_after = part.stale_after
         self.account = part.account
         self.labels = part.context.labels
 

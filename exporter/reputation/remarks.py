@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
 
 from chassis.units import format_duration
-from exporter.model import Remark, SampleFailed
+from exporter.model import Remark
 from exporter.reputation import state
 from exporter.reputation.known import PUBLIC_RESOLVERS
+from exporter.reputation.looker import Looker
 from exporter.reputation.options import ReputationOptions, Resolver
 from exporter.sampling.sampler import Run
-
-if TYPE_CHECKING:
-    from exporter.reputation.part import Reputation
 
 PUBLIC_ADVICE = "most lists refuse it, or answer that all is clean; run one of your own and name it in `resolvers`"
 
@@ -48,15 +45,15 @@ def of_settings(options: ReputationOptions) -> list[tuple[str, str]]:
     return found
 
 
-def remarks(part: Reputation, run: Run) -> list[Remark]:
-    """Whether resolvers answer and lists pass their tests, the query runs and the file can be read."""
-    options = part.options
+def of_lists(options: ReputationOptions, looker: Looker, timeout: float, run: Run) -> list[Remark]:
+    """Whether resolvers answer and lists pass their tests, and the file can be read."""
+    resolvers = looker.resolvers
     found = [
         Remark(str(server), f"{server} is {operator}'s public resolver", PUBLIC_ADVICE)
-        for server, operator in public(part.resolvers.servers)
+        for server, operator in public(resolvers.servers)
     ]
-    if part.interval > options.interval:
-        said = stretching(options, part.interval)
+    if looker.interval > options.interval:
+        said = stretching(options, looker.interval)
         text = f"the interval of {said['configured']} cannot be held, it will be {said['interval']}: {said['reason']}"
         found.append(Remark("interval", text, "raise `queries_per_second`, or the interval"))
     if options.state_file is not None:
@@ -64,25 +61,23 @@ def remarks(part: Reputation, run: Run) -> list[Remark]:
             state.load(options.state_file)
         except state.StateUnusable as error:
             found.append(Remark("state_file", f"{options.state_file}: {error}", "listings count as new"))
-    if not part.resolvers.servers or not part.resolvers.alive(part.timeout):
-        named = ", ".join(map(str, part.resolvers.servers)) or "none found"
+    if not resolvers.servers or not resolvers.alive(timeout):
+        named = ", ".join(map(str, resolvers.servers)) or "none found"
         return [*found, Remark("resolvers", f"no resolver answers: {named}", "check `resolvers`", fatal=True)]
-    part.looker.once(run.left, looks=False)
-    for each in part.lists:
+    looker.once(run.left, looks=False)
+    lists = looker.lists.values()
+    for each in lists:
         for family, standing in each.standings.items():
             if standing.usable is not True and each.options.test.enabled:
                 why = standing.why or "not tested in time"
                 text = f"{each.label} cannot be used for {family}: {why}"
                 found.append(Remark(each.label, text, "its addresses are not asked for until it passes its test"))
     tested = [
-        standing.usable for each in part.lists if each.options.test.enabled for standing in each.standings.values()
+        standing.usable
+        for each in looker.lists.values()
+        if each.options.test.enabled
+        for standing in each.standings.values()
     ]
     if tested and not any(tested):
         found.append(Remark("blocklists", "none of the lists can be used", fatal=True))
-    try:
-        part.count_sent(run)
-    except SampleFailed as error:
-        found.append(Remark("sent_today", error.message, error.advice, fatal=True))
-    if part.sent.bad_rows:
-        found.append(Remark("sent_today", f"{part.sent.bad_rows} rows make no sense: {part.sent.example}"))
     return found

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from exporter.parts import Level, Line, Table
 from exporter.reputation.blocklists import Blocklist, Finding
+from exporter.reputation.knowledge import Knowledge
 from exporter.reputation.names import Ip, family_of
-
-if TYPE_CHECKING:
-    from exporter.reputation.part import Reputation
 
 COLUMNS = ("address", "provider", "listed by", "since", "#score", "#sent today")
 
@@ -29,10 +27,10 @@ class Row(NamedTuple):
     level: Level
 
 
-def overview(part: Reputation) -> Table:
+def overview(known: Knowledge) -> Table:
     """A line an address, and one for each list that cannot be believed."""
-    lines = [_address(part, ip) for ip in part.addresses]
-    for each in part.lists:
+    lines = [_address(known, ip) for ip in known.addresses]
+    for each in known.lists:
         unusable: dict[str, list[str]] = {}
         for family, standing in each.standings.items():
             if standing.usable is False:
@@ -44,16 +42,16 @@ def overview(part: Reputation) -> Table:
     return Table("Reputation", COLUMNS, tuple(lines)).worst_first()
 
 
-def _address(part: Reputation, ip: Ip) -> Line:
-    found = list(part.listings(ip))
+def _address(known: Knowledge, ip: Ip) -> Line:
+    found = list(known.listings(ip))
     listed = [(each, finding) for each, finding in found if finding.listed]
     true = [finding for _, finding in found if finding.listed is not None]
     since = min((finding.since for _, finding in listed if finding.since is not None), default=None)
-    score = part.score(ip)
-    sent = part.sent.counts.get(str(ip))
+    score = known.score(ip)
+    sent = known.sent.counts.get(str(ip))
     cells = (
         str(ip),
-        part.addresses[ip].provider,
+        known.addresses[ip].provider,
         ", ".join(f"{each.label} ({_categories(each, finding)})" for each, finding in listed),
         _day(since),
         "–" if score is None else f"{score:g}",
@@ -68,10 +66,10 @@ def _address(part: Reputation, ip: Ip) -> Line:
     return Line(cells, word, Level.GOOD)
 
 
-def rows(part: Reputation) -> list[Row]:
+def rows(known: Knowledge) -> list[Row]:
     """Every address in every list, listings first."""
     order = list(Level)
-    found = [_row(each, finding, ip) for ip in part.addresses for each, finding in part.listings(ip)]
+    found = [_row(each, finding, ip) for ip in known.addresses for each, finding in known.listings(ip)]
     return sorted(found, key=lambda row: -order.index(row.level))
 
 

@@ -30,7 +30,12 @@ class Failed(samplers.Failed):
         if not (tables.follows_changes and tables.has(watched.layout.jobs.completed)):
             return
         with watched.lock:
-            missing = [key for key in watched.present() if key not in self._asked and key != OTHER_QUEUE]
+            # Whatever has ended since we came is newer than all that could be found.
+            missing = [
+                key
+                for key in watched.present()
+                if key not in self._asked and key != OTHER_QUEUE and watched.ledger.tally(key).last_finished is None
+            ]
         began = run.source_seconds
         for key in missing:
             if run.source_seconds - began > FIRST_ENDS or run.left < run.limit / 2:
