@@ -159,9 +159,9 @@ class Duties:
             views = [alertmanager.look(url) for url in options.alertmanagers]
         except alertmanager.Unreachable as error:
             self._missing.clear()
-            self._repeats.failed("reconcile", "alertmanager cannot be asked", reason=str(error))
+            self._repeats.failed("alertmanagers", "alertmanager cannot be asked", reason=str(error))
             return
-        self._repeats.recovered("reconcile", "alertmanager answers again")
+        self._repeats.recovered("alertmanagers", "alertmanager answers again")
         self.figures.reconciled_at = now
         if because := reconcile.obstacle(views, now) or self._blind():
             self._missing.clear()
