@@ -13,8 +13,12 @@ from demo import prometheus as demo
 Series = list[tuple[dict[str, str], float]]
 
 
-class Prometheus(demo.Prometheus):
-    """`with Prometheus(text) as prometheus`: returns when it is ready; `config` is the file's content."""
+class Questions:
+    """What is asked of a Prometheus that runs at `url`."""
+
+    @property
+    def url(self) -> str:
+        raise NotImplementedError
 
     def query(self, expression: str, at: float | None = None) -> Series:
         """What an instant query answers now, or at a time in seconds since 1970; a scalar is one series without labels.
@@ -22,8 +26,7 @@ class Prometheus(demo.Prometheus):
         A mistake in the expression fails the test with Prometheus' own words.
         """
         parameters: dict[str, str | float] = {"query": expression} | ({} if at is None else {"time": at})
-        answer = httpx.get(f"{self.url}/api/v1/query", params=parameters, timeout=30)
-        content = answer.json()
+        content = self._get("query", parameters).json()
         assert content["status"] == "success", f"{expression}: {content}"
         data = content["data"]
         if data["resultType"] == "scalar":
@@ -40,7 +43,7 @@ class Prometheus(demo.Prometheus):
         """The labels of each alert of that name that fires."""
         return [
             found["labels"]
-            for found in self._get("alerts")["alerts"]
+            for found in self._data("alerts")["alerts"]
             if found["state"] == "firing"
             and found["labels"]["alertname"] == name
             and labels.items() <= found["labels"].items()
@@ -48,19 +51,41 @@ class Prometheus(demo.Prometheus):
 
     def targets(self) -> dict[str, str]:
         """`up`, `down` or `unknown` by job."""
-        return {each["labels"]["job"]: each["health"] for each in self._get("targets")["activeTargets"]}
+        return {each["labels"]["job"]: each["health"] for each in self._data("targets")["activeTargets"]}
 
     def rules(self) -> list[dict[str, Any]]:
         """All rules as it has them, with `health` and `lastError`."""
-        return [rule for group in self._get("rules")["groups"] for rule in group["rules"]]
+        return [rule for group in self._data("rules")["groups"] for rule in group["rules"]]
+
+    def _get(self, what: str, parameters: Mapping[str, str | float] | None = None) -> httpx.Response:
+        return httpx.get(f"{self.url}/api/v1/{what}", params=parameters, timeout=30)
+
+    def _data(self, what: str) -> Any:
+        return self._get(what).raise_for_status().json()["data"]
+
+
+class Running(Questions):
+    """A Prometheus that somebody else has started, and that stays: one connection is enough for all questions."""
+
+    def __init__(self, url: str, client: httpx.Client) -> None:
+        self._url = url
+        self._client = client
+
+    @property
+    def url(self) -> str:
+        return self._url
+
+    def _get(self, what: str, parameters: Mapping[str, str | float] | None = None) -> httpx.Response:
+        return self._client.get(f"{self.url}/api/v1/{what}", params=parameters, timeout=30)
+
+
+class Prometheus(demo.Prometheus, Questions):
+    """`with Prometheus(text) as prometheus`: returns when it is ready; `config` is the file's content."""
 
     def reload(self, config: str) -> None:
         """Another configuration, taken over while it runs."""
         self.file.write_text(config)
         os.kill(self.pid, signal.SIGHUP)
-
-    def _get(self, what: str) -> Any:
-        return httpx.get(f"{self.url}/api/v1/{what}", timeout=30).raise_for_status().json()["data"]
 
 
 class Alertmanager(demo.Alertmanager):
@@ -102,7 +127,7 @@ class Alertmanager(demo.Alertmanager):
         """From now on it is told again."""
         httpx.delete(f"{self.url}/api/v2/silence/{silence}", timeout=30).raise_for_status()
 
-    def peers(self) -> int:
+    def members(self) -> int:
         """How many are in its cluster, itself among them."""
         return len(self._get("status")["cluster"].get("peers", []))
 

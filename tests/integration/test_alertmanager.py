@@ -1,0 +1,258 @@
+"""Debian's Alertmanager drives the alerter: what fires and ends, silences, restarts of both, two as a cluster."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from demo.process import free_port
+from demo.providers import PagerDuty, Slack
+from tests.support.alerter import TOKEN, Alerter
+from tests.support.prometheus import Alertmanager
+from tests.support.wait import eventually
+
+# Impatient, as `amtool` would say: what matters here is who is told, and how often.
+CONFIG = """\
+route: {{receiver: alerter, group_by: [alertname], group_wait: 0s, group_interval: {interval}, repeat_interval: {repeat}}}
+receivers:
+  - name: alerter
+    webhook_configs:
+      - url: http://127.0.0.1:{port}/webhook
+        max_alerts: 0
+        http_config: {{authorization: {{credentials: {token}}}}}
+"""
+
+
+class Bed:
+    """Alertmanagers before an alerter before PagerDuty and Slack."""
+
+    def __init__(self, folder: Path, stack: ExitStack, hasty: tuple[str, str] | None) -> None:
+        self.port = free_port()
+        self._stack = stack
+        self._hasty = hasty
+        self.pagerduty = stack.enter_context(PagerDuty(rate=10_000))
+        self.slack = stack.enter_context(Slack(rate=100))
+        self.managers: list[Alertmanager] = []
+        self._given = {
+            "web": {"listen": f"127.0.0.1:{self.port}"},
+            "receivers": [
+                {
+                    "name": "oncall",
+                    "kind": "pagerduty",
+                    "url": self.pagerduty.url,
+                    "routing_key": self.pagerduty.routing_key,
+                },
+                {
+                    "name": "ops",
+                    "kind": "slack",
+                    "url": self.slack.url,
+                    "token": self.slack.token,
+                    "channel": "#ops-alerts",
+                    "rate": "50/s",
+                },
+            ],
+            "default": {"receivers": ["oncall", "ops"]},
+        }
+        self.alerter = Alerter(folder, self._given)
+        stack.callback(self.alerter.kill)
+
+    def start(self) -> None:
+        """The alerter, with a look every second at the Alertmanagers that there are by now."""
+        urls = [each.url for each in self.managers]
+        self.alerter.write(self._given | {"reconcile": {"alertmanagers": urls, "every": "1s", "after": "1m"}})
+        by = ("alerter",) if self._hasty is None else ("tests.support.hasty", *self._hasty)
+        self.alerter.start(by=by)
+
+    def manager(
+        self, interval: str = "1s", repeat: str = "1h", gossip: int | None = None, peers: tuple[int, ...] = ()
+    ) -> Alertmanager:
+        """One more Alertmanager."""
+        text = CONFIG.format(port=self.port, token=TOKEN, interval=interval, repeat=repeat)
+        # Settled sooner than in ten seconds; the second one waits for the first for less than 15.
+        options = ("--cluster.gossip-interval=50ms", "--cluster.peer-timeout=2s") if gossip else ()
+        one = Alertmanager(text, gossip=gossip, peers=peers, options=options)
+        self.managers.append(self._stack.enter_context(one))
+        return one
+
+    def told(self) -> list[tuple[str, str]]:
+        """What PagerDuty took, in order: the action, and the alert's name."""
+        return [(event["event_action"], self.names[event["dedup_key"]]) for event in self.pagerduty.events]
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Of alerts, by the key of their incidents."""
+        return {one.key: one.events[0]["payload"]["class"] for one in self.pagerduty.incidents}
+
+    def open(self) -> set[str]:
+        """Names of alerts whose incidents are open."""
+        return {self.names[key] for key in self.pagerduty.open}
+
+    def told_of(self, name: str) -> list[str]:
+        """The actions about one alert."""
+        return [action for action, of in self.told() if of == name]
+
+
+@contextmanager
+def bed(folder: Path, hasty: tuple[str, str] | None = None) -> Iterator[Bed]:
+    with ExitStack() as stack:
+        yield Bed(folder, stack, hasty)
+
+
+def named(name: str, **labels: str) -> dict[str, str]:
+    return {"alertname": name, "severity": "critical", "service": "queues", **labels}
+
+
+def test_what_fires_and_what_ends_is_told(tmp_path: Path) -> None:
+    with bed(tmp_path) as here:
+        manager = here.manager()
+        here.start()
+        manager.send(named("Backlog", queue="a"), named("Backlog", queue="b"))
+        eventually(lambda: len(here.pagerduty.open) == 2, within=20)
+        eventually(lambda: len(here.slack.messages()) == 1, within=20)
+        manager.send(named("Backlog", queue="a"), over=True)
+        eventually(lambda: len(here.pagerduty.open) == 1, within=20)
+        eventually(lambda: "1 of 2 firing" in here.slack.messages()[0].shown, within=20)
+        manager.send(named("Backlog", queue="b"), over=True)
+        eventually(lambda: not here.pagerduty.open, within=20)
+        eventually(lambda: "RESOLVED" in here.slack.messages()[0].shown, within=20)
+        assert len(here.slack.posts) == 1
+        assert here.told_of("Backlog") == ["trigger", "trigger", "resolve", "resolve"]
+        assert {entry["state"] for entry in here.alerter.feed()} == {"resolved"}
+
+
+def test_a_silenced_alert_is_closed_with_a_note_and_opened_again_when_the_silence_ends(tmp_path: Path) -> None:
+    with bed(tmp_path, hasty=("0", "2")) as here:
+        manager = here.manager(repeat="2s")
+        here.start()
+        manager.send(named("Backlog"), named("Other"))
+        eventually(lambda: len(here.pagerduty.open) == 2, within=20)
+        silence = manager.silence(alertname="Backlog")
+        eventually(lambda: here.told_of("Backlog") == ["trigger", "resolve"], within=20)
+        (entry,) = here.alerter.feed(q="Backlog")
+        assert entry["note"] == "The alert is silenced in Alertmanager."
+        assert {mark for each in entry["deliveries"] for mark in each["marks"]} == {"reconciled"}
+        eventually(lambda: any("silenced in Alertmanager" in post.shown for post in here.slack.posts), within=20)
+        assert here.told_of("Other") == ["trigger"]
+        eventually(lambda: here.alerter.value("postwatch_alerter_reconciled_total") == 1, within=20)
+        # Alertmanager tells it anew after repeat_interval: the shipped one is short where somebody would be woken.
+        manager.end_silence(silence)
+        eventually(lambda: here.told_of("Backlog") == ["trigger", "resolve", "trigger"], within=20)
+
+
+def test_an_alertmanager_that_restarts_forgets_an_end_and_the_incident_is_closed_all_the_same(tmp_path: Path) -> None:
+    with bed(tmp_path, hasty=("5", "1")) as here:
+        manager = here.manager()
+        here.start()
+        manager.send(named("Ended"), named("Lasting"))
+        eventually(lambda: len(here.pagerduty.open) == 2, within=20)
+        manager.kill()
+        manager.start()
+        # Prometheus tells again what still fires, and nothing of what has ended meanwhile.
+        manager.send(named("Lasting"))
+        eventually(lambda: here.told_of("Ended") == ["trigger", "resolve"], within=30)
+        (entry,) = here.alerter.feed(q="Ended")
+        assert entry["note"] == "Alertmanager does not have this alert any more."
+        assert here.told_of("Lasting") == ["trigger"]
+        manager.send(named("Lasting"), over=True)
+        eventually(lambda: not here.pagerduty.open, within=20)
+
+
+def test_a_young_alertmanager_and_one_that_is_away_close_nothing(tmp_path: Path) -> None:
+    with bed(tmp_path, hasty=("900", "1")) as here:
+        manager = here.manager()
+        here.start()
+        manager.send(named("Lasting"))
+        eventually(lambda: len(here.pagerduty.open) == 1, within=20)
+        manager.kill()
+        eventually(lambda: here.alerter.logged("alertmanager cannot be asked"), within=20)
+        manager.start()
+        eventually(lambda: here.alerter.logged("alertmanager answers again"), within=20)
+        looks = here.alerter.value("postwatch_alerter_reconcile_last_success_timestamp_seconds") or 0.0
+
+        def three_looks_later() -> bool:
+            now = here.alerter.value("postwatch_alerter_reconcile_last_success_timestamp_seconds")
+            return now is not None and now > looks + 3
+
+        eventually(three_looks_later, within=20)
+        assert here.told() == [("trigger", "Lasting")]
+
+
+def away(here: Bed, manager: Alertmanager, seconds: float) -> None:
+    """The alerter is down for `seconds`: what began and what ended meanwhile is told after, once, and in order."""
+    manager.send(named("Ends"), named("Lasts"))
+    # It has to know that it told them, or it would do so again.
+    eventually(lambda: sum(line["alerts"] for line in here.alerter.logged("delivered")) == 4, within=30)
+    here.alerter.kill()
+    manager.send(named("Ends"), over=True)
+    manager.send(named("Begins"))
+    manager.send(named("Passes"))
+    threading.Event().wait(seconds)
+    manager.send(named("Passes"), over=True)
+    here.start()
+    eventually(lambda: here.told_of("Begins") == ["trigger"], within=60)
+    eventually(lambda: here.told_of("Ends") == ["trigger", "resolve"], within=60)
+    assert here.told_of("Lasts") == ["trigger"]
+    assert here.open() == {"Lasts", "Begins"}
+    assert not here.pagerduty.dropped
+
+
+def test_an_alerter_that_was_down_is_told_what_it_missed(tmp_path: Path) -> None:
+    with bed(tmp_path) as here:
+        manager = here.manager()
+        here.start()
+        away(here, manager, 3)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(900)
+def test_an_alerter_that_was_down_for_ten_minutes_is_told_what_it_missed(tmp_path: Path) -> None:
+    with bed(tmp_path) as here:
+        manager = here.manager(interval="10s")  # as shipped for what is critical
+        here.start()
+        # Prometheus goes on telling what fires, or Alertmanager would hold it for over after five minutes.
+        over = threading.Event()
+
+        def go_on() -> None:
+            while not over.wait(60):
+                manager.send(named("Lasts"), named("Begins"))
+
+        prometheus = threading.Thread(target=go_on, daemon=True)
+        prometheus.start()
+        try:
+            away(here, manager, 600)
+        finally:
+            over.set()
+            prometheus.join(10)
+
+
+@pytest.mark.parametrize("gossip", [True, False], ids=["cluster", "out of each other's sight"])
+def test_two_alertmanagers_tell_the_same_and_people_hear_it_once(gossip: bool, tmp_path: Path) -> None:
+    with bed(tmp_path) as here:
+        ports = (free_port(), free_port()) if gossip else (None, None)
+        first = here.manager(gossip=ports[0])
+        second = here.manager(gossip=ports[1], peers=(ports[0],) if ports[0] else ())
+        if gossip:
+            eventually(lambda: first.members() == second.members() == 2, within=30)
+        here.start()
+        for manager in (first, second):
+            manager.send(named("Backlog"))
+        eventually(lambda: here.told_of("Backlog") == ["trigger"], within=40)
+        heard = {"alert_severity": "critical", "status": "firing"}
+        if not gossip:
+            eventually(lambda: here.alerter.value("postwatch_alerter_alerts_total", **heard) == 2, within=30)
+        for manager in (first, second):
+            manager.send(named("Backlog"), over=True)
+        eventually(lambda: not here.pagerduty.open, within=40)
+        if not gossip:
+            over = {**heard, "status": "resolved"}
+            eventually(lambda: here.alerter.value("postwatch_alerter_alerts_total", **over) == 2, within=30)
+        # One of them goes; the other one tells on.
+        first.kill()
+        second.send(named("Later"))
+        eventually(lambda: here.told_of("Later") == ["trigger"], within=40)
+        assert here.told_of("Backlog") == ["trigger", "resolve"]
+        eventually(lambda: len(here.slack.messages()) == 2, within=20)
