@@ -7,11 +7,11 @@ from collections.abc import Mapping
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+DRAINED = 128 << 20  # bytes of a body that was refused for its size which are read all the same
 _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
 SECURITY_HEADERS: Mapping[str, str] = {
     "X-Content-Type-Options": "nosniff",
@@ -64,7 +64,11 @@ class RequestContext:
 
 
 class BodyLimit:
-    """ASGI middleware: answers 413 to a body of more than `limit` bytes, announced or not."""
+    """ASGI middleware: answers 413 to a body of more than `limit` bytes, announced or not.
+
+    The answer goes out at once, and then the rest of the body is read and thrown away, up to DRAINED bytes: a
+    connection that is closed with something unread is reset, and most senders would never see the answer.
+    """
 
     def __init__(self, app: ASGIApp, *, limit: int) -> None:
         self._app = app
@@ -74,31 +78,49 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        announced = Headers(scope=scope).get("content-length", "0")
+        headers = Headers(scope=scope)
+        announced = headers.get("content-length", "0")
         if announced.isdecimal() and int(announced) > self._limit:
-            await too_large(self._limit)(scope, receive, send)
+            # Whoever waits to be asked for the body sends none.
+            waits = headers.get("expect", "").lower() == "100-continue"
+            await self._refuse(scope, receive, send, 0 if waits else DRAINED)
             return
-        received = 0
+        received, started = 0, False
 
         async def receive_within_limit() -> Message:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
             if received > self._limit:
-                raise BodyTooLarge(self._limit)
+                raise _BodyTooLarge
             return message
 
-        await self._app(scope, receive_within_limit, send)
+        async def send_and_note(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive_within_limit, send_and_note)
+        except _BodyTooLarge:
+            if started:
+                raise
+            await self._refuse(scope, receive, send, DRAINED)
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send, drained: int) -> None:
+        content = {"error": f"body too large; at most {self._limit} bytes"}
+        if request_id := scope.get("state", {}).get("request_id"):
+            content["request_id"] = request_id
+        answer = JSONResponse(content, 413, headers={"Connection": "close"})
+        await send({"type": "http.response.start", "status": answer.status_code, "headers": answer.raw_headers})
+        await send({"type": "http.response.body", "body": answer.body, "more_body": True})
+        while drained > 0:
+            message = await receive()
+            drained -= len(message.get("body", b""))
+            if message["type"] != "http.request" or not message.get("more_body", False):
+                break
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-class BodyTooLarge(HTTPException):
-    """A body without an announced length went beyond the limit, in bytes."""
-
-    def __init__(self, limit: int) -> None:
-        super().__init__(413, f"body too large; at most {limit} bytes", {"Connection": "close"})
-
-
-def too_large(limit: int) -> JSONResponse:
-    """The answer to a body whose announced length is beyond `limit` bytes."""
-    error = BodyTooLarge(limit)
-    return JSONResponse({"error": error.detail}, error.status_code, headers=error.headers)
+class _BodyTooLarge(Exception):
+    """A body without an announced length went beyond the limit."""

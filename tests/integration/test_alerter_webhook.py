@@ -3,7 +3,6 @@
 import gzip
 import json
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -67,8 +66,8 @@ def test_nobody_is_let_in_without_proof(alerter: Alerter) -> None:
 def test_what_is_too_large_is_told(alerter: Alerter) -> None:
     bomb = gzip.compress(b" " * (2 << 20))
     assert alerter.client.post("/webhook", content=bomb, headers={"Content-Encoding": "gzip"}).status_code == 413
-    with suppress(httpx.TransportError):  # the answer comes before the body has gone out, and the connection ends
-        assert alerter.client.post("/webhook", content=b" " * (2 << 20)).status_code == 413
+    for _ in range(5):  # whoever sends it all before he listens hears of it as well
+        assert alerter.client.post("/webhook", content=b" " * (20 << 20)).status_code == 413
     (told,) = eventually(lambda: alerter.feed(q="PostwatchWebhookTooLarge"))
     assert (told["severity"], told["service"]) == ("critical", "alerter")
 

@@ -21,6 +21,7 @@ from starlette.routing import Route
 
 from chassis.address import Address
 from chassis.log import configure, get_logger
+from chassis.requests import DRAINED
 from chassis.server import bind
 from chassis.settings import SettingsError, parse
 from chassis.web import ListenFailed, PortTaken, Ready, Server, WebSettings, build_app
@@ -209,6 +210,40 @@ class TestRequests:
         answer = httpx.post(shell.server.url + "/echo", content=iter([b"x" * 600, b"x" * 600]))
         assert answer.status_code == 413
         assert "at most 1024 bytes" in answer.json()["error"]
+        assert answer.json()["request_id"] == answer.headers["X-Request-ID"]
+
+    @pytest.mark.parametrize("announced", [True, False])
+    def test_who_sends_it_all_before_he_listens_hears_of_the_refusal(self, serve: Serve, announced: bool) -> None:
+        shell = serve("{listen: '127.0.0.1:0', max_body: 1KiB}")
+        size, piece = 64 << 20, b"x" * (1 << 20)
+        length = f"Content-Length: {size}" if announced else "Transfer-Encoding: chunked"
+        with shell.connect() as client:
+            client.sendall(f"POST /echo HTTP/1.1\r\nHost: h\r\n{length}\r\n\r\n".encode())
+            for _ in range(size // len(piece)):
+                client.sendall(piece if announced else b"%x\r\n%s\r\n" % (len(piece), piece))
+            if not announced:
+                client.sendall(b"0\r\n\r\n")
+            answer = b""
+            while received := client.recv(65536):
+                answer += received
+        assert answer.startswith(b"HTTP/1.1 413 ")
+        assert b"at most 1024 bytes" in answer
+
+    def test_a_refused_body_without_end_is_cut(self, serve: Serve) -> None:
+        shell = serve("{listen: '127.0.0.1:0', max_body: 1KiB}")
+        with shell.connect() as client, pytest.raises(ConnectionError):
+            client.sendall(b"POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000000000\r\n\r\n")
+            for _ in range(2 * DRAINED // (1 << 20)):
+                client.sendall(b"x" * (1 << 20))
+
+    def test_who_asks_before_he_sends_is_told_not_to(self, serve: Serve) -> None:
+        shell = serve("{listen: '127.0.0.1:0', max_body: 1KiB}")
+        with shell.connect() as client:
+            client.sendall(b"POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 1025\r\nExpect: 100-continue\r\n\r\n")
+            answer = b""
+            while received := client.recv(65536):
+                answer += received
+        assert answer.startswith(b"HTTP/1.1 413 ")
 
     @pytest.mark.parametrize(
         "begun", [b"", b"GET / HT", b"POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nx"]
