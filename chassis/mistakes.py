@@ -53,6 +53,7 @@ def explain(error: ValidationError, model: type[BaseModel]) -> list[Mistake]:
     """One mistake for each key that is wrong, in the model's order."""
     told: dict[str, list[str]] = {}
     other_forms: dict[str, list[tuple[str, str]]] = {}
+    short: list[tuple[str, str]] = []
     for details in error.errors(include_url=False):
         place = _Place(model, details["loc"])
         message = mask(_message(details, place))
@@ -61,7 +62,13 @@ def explain(error: ValidationError, model: type[BaseModel]) -> list[Mistake]:
             path = join(path, _discriminator(details))
         if place.at_label and details["type"] in _CONTAINERS:
             other_forms.setdefault(path, []).append((message, _CONTAINERS[details["type"]]))
+        elif details["type"] == "too_short":
+            short.append((path, message))
         elif not place.at_label or isinstance(details["input"], _SCALAR):
+            told.setdefault(path, []).append(message)
+    for path, message in short:
+        # pydantic counts the good ones alone; of a list with something wrong in it that is no news.
+        if not any(other.startswith(f"{path}[") for other in told):
             told.setdefault(path, []).append(message)
     for path, forms in other_forms.items():
         # That a text is no mapping is news only if a mapping is all that could stand there.
