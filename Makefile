@@ -44,8 +44,9 @@ soak: $(DEV) ## proofs that take minutes to an hour
 	@scripts/test-clients
 	$(BIN)/python -m pytest -m soak $(ARGS)
 
-docs: $(DEMO) ## docs/metrics.md and docs/configuration.md, from the code
+docs: $(DEMO) ## docs/metrics.md, docs/configuration.md and the alerter's two, from the code
 	$(BIN)/python -m exporter.docs
+	$(BIN)/python -m alerter.docs
 
 dashboards: $(DEV) ## deploy/grafana/dashboards/*.json, from the code beside them
 	$(BIN)/python -m deploy.grafana

@@ -7,13 +7,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from alerter.app import VERSION
 from alerter.commands import deliveries, messages
 from alerter.commands.check import check
 from alerter.commands.example import BadLabels
-from alerter.commands.routes import routes
+from alerter.commands.routes import BadTime, CasesError, routes
 from alerter.commands.run import run
+from alerter.showing import VERSION
 from alerter.store.engine import StoreFailed
+from chassis.secrets import SecretUnavailable
 from chassis.settings import SettingsError
 
 EXIT_SETTINGS = 2
@@ -25,7 +26,7 @@ first steps:
   is the file right?
       postwatch-alerter check --config alerter.yml
   who would be told?
-      postwatch-alerter routes --config alerter.yml --alert severity=critical,service=smtp
+      postwatch-alerter routes --config alerter.yml --alert severity=critical
   does it reach me?
       postwatch-alerter send-test oncall --config alerter.yml
   run it, then point a webhook of Alertmanager to http://127.0.0.1:9798/webhook
@@ -67,9 +68,10 @@ def parser() -> argparse.ArgumentParser:
     testing = commands.add_parser("send-test", parents=[config, labels], help="send a marked test message")
     testing.add_argument("receiver", metavar="RECEIVER")
     listing = commands.add_parser("list", parents=[config], help="show deliveries, the latest first")
-    listing.add_argument("--state", choices=("pending", "accepted", "superseded", "collapsed", "dead"))
-    listing.add_argument("--receiver", metavar="RECEIVER")
-    listing.add_argument("--limit", type=int, default=50, metavar="N")
+    states = ("pending", "accepted", "superseded", "collapsed", "dead")
+    listing.add_argument("--state", choices=states, metavar="STATE", help=f"only those: {', '.join(states)}")
+    listing.add_argument("--receiver", metavar="RECEIVER", help="only those of this receiver")
+    listing.add_argument("--limit", type=int, default=50, metavar="N", help="how many; 50 by default")
     replay = commands.add_parser("retry", parents=[config], help="play dead letters again")
     replay.add_argument("ids", nargs="*", type=int, metavar="ID", help="as `list --state dead` shows them")
     replay.add_argument("--all", action="store_true", help="all of them")
@@ -92,12 +94,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for mistake in error.mistakes:
             sys.stderr.write(f"{mistake}\n")
         count = len(error.mistakes)
-        sys.stderr.write(f"postwatch-alerter: {count} mistake{'s' if count > 1 else ''} in {options.config}\n")
+        file = options.cases if isinstance(error, CasesError) else options.config
+        sys.stderr.write(f"postwatch-alerter: {count} mistake{'s' if count > 1 else ''} in {file}\n")
         return EXIT_SETTINGS
-    except (BadLabels, ValueError) as error:
+    except (BadLabels, BadTime) as error:
         sys.stderr.write(f"postwatch-alerter: {error}\n")
         return EXIT_SETTINGS
-    except StoreFailed as error:
+    except (StoreFailed, SecretUnavailable) as error:
         sys.stderr.write(f"postwatch-alerter: {error}\n")
         return 1
     except KeyboardInterrupt:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import platform
 import threading
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
-from prometheus_client import CollectorRegistry
-from prometheus_client.process_collector import ProcessCollector
 from starlette.types import ASGIApp
 
 from alerter import receivers
 from alerter.catalogue import CATALOGUE
-from alerter.delivery.circuit import State
 from alerter.delivery.desk import Desk
-from alerter.duties import due, itself
+from alerter.duties import itself
 from alerter.duties.crew import Duties
+from alerter.duties.taking import Taking
 from alerter.intake.desk import Intake
 from alerter.messages.templates import Templates
 from alerter.model import Severity
@@ -25,15 +22,16 @@ from alerter.outbox import overview
 from alerter.receivers.base import Receiver, ReceiverContext, Tells
 from alerter.receivers.options import ReceiverOptions
 from alerter.routing.policy import Ability, Policy
-from alerter.settings import AlerterSettings
+from alerter.settings import AlerterSettings, remarks
+from alerter.showing import VERSION, Showing
 from alerter.store import auditing
 from alerter.store.auditing import Deed
 from alerter.store.engine import Store, StoreFailed
 from alerter.tally import Tally
-from alerter.web import feed, landing, webhook
-from alerter.web.landing import Picture
+from alerter.web import feed, hearing, landing, webhook
+from alerter.web.hearing import Listening
 from chassis.clock import Clock
-from chassis.exposition import Board, BoardEndpoint, Reading
+from chassis.exposition import Board, BoardEndpoint
 from chassis.lifecycle import ReloadState
 from chassis.log import get_logger
 from chassis.settings import SettingsError
@@ -41,16 +39,24 @@ from chassis.web import Ready, Server, build_app
 
 log = get_logger(__name__)
 
-VERSION = version("postwatch")
 REFUSALS = 60.0  # seconds between audit entries of refused log-ins from one address
-_PUBLISHED = 2.0  # seconds between looks at the outbox for the metrics
 
 
 def build_receiver(options: ReceiverOptions, clock: Clock, external_url: str, templates: Templates) -> Receiver:
     """The receiver that `options` describe."""
-    kind = next(module for module in receivers.KINDS if isinstance(options, module.Options))
-    built: Receiver = kind.build(options, ReceiverContext(clock, external_url, templates))
+    built: Receiver = _kind_of(options).build(options, ReceiverContext(clock, external_url, templates))
     return built
+
+
+def listening(settings: AlerterSettings) -> list[Listening]:
+    """The receivers whose providers tell who has taken an incident."""
+    kinds = [(options, _kind_of(options)) for options in settings.receiver_options()]
+    ears = [(options, kind, kind.ear(options)) for options, kind in kinds if hasattr(kind, "ear")]
+    return [Listening(options.name, f"/{kind.KIND}/{options.name}", ear) for options, kind, ear in ears if ear]
+
+
+def _kind_of(options: ReceiverOptions) -> Any:
+    return next(module for module in receivers.KINDS if isinstance(options, module.Options))
 
 
 class Office:
@@ -99,19 +105,19 @@ class App:
     ) -> None:
         """Raises StoreUnusable if the store's address is none."""
         self._load = load
-        self._state = state
         self._clock = clock
-        self._started = clock.monotonic()
         self._settings = settings
         self._tally = Tally()
-        self._board = Board([metric.family for metric in CATALOGUE], clock)
+        board = Board([metric.family for metric in CATALOGUE], clock)
+        self._metrics = BoardEndpoint(board)
         self._store = Store(settings.storage, clock)
         self._office = Office(settings, self._store, clock, self._tally)
         self._intake = Intake(self._store, clock, self._office.policy, self.wake)
-        self._duties = Duties(self._store, clock, settings, self._office.policy, self, self._publish)
+        self._taking = Taking(self._store, clock, lambda: self._office.policy, self.wake)
+        self._duties = Duties(self._store, clock, settings, self._office.policy, self, self._tick)
+        self._showing = Showing(board, self._store, clock, self._tally, self._duties, state, lambda: self._office.desks)
         self._stopping = threading.Event()
         self._refusals: dict[str, float] = {}
-        self._published = 0.0
         self._server = Server(self._web(settings), settings.web, log)
 
     @property
@@ -124,14 +130,13 @@ class App:
         self._store.open()
         with self._store.write() as connection:
             overview.free_leases(connection, self._store)
-        self._publish()
+        self._showing.publish()
         self._intake.start()
         self._server.start()
         self._office.start()
         self._duties.start()
         log.info("started", version=VERSION, url=self._server.url, receivers=len(self._office.desks))
-        if not self._office.desks:
-            log.warning("nobody_is_told", advice="name your receivers under `receivers` in the configuration")
+        self._remark()
 
     def reload(self) -> None:
         """Take over the configuration as it is now. Raises SettingsError, and then nothing has changed."""
@@ -156,10 +161,11 @@ class App:
         office.start()
         threading.Thread(target=old.stop, args=(30.0,), name="old-office", daemon=True).start()
         for name in set(old.desks) - set(office.desks):
-            self._board.withdraw(f"receiver {name}")
+            self._showing.withdraw(name)
         self._server.replace(self._web(settings))
         self._write_down("configuration", Deed.RELOADED, f"{len(office.desks)} receivers")
         log.info("reloaded", receivers=len(office.desks))
+        self._remark()
 
     def stop(self, timeout: float) -> None:
         """Answer what was asked, commit what was taken, finish what is under way."""
@@ -187,29 +193,30 @@ class App:
         return found
 
     def _web(self, settings: AlerterSettings) -> ASGIApp:
+        heard_by = listening(settings)
         inner = build_app(
             [
-                landing.route(self._picture),
+                landing.route(self._showing.picture),
                 *webhook.routes(self._intake, self._tally, settings.web.max_body, self._truncated),
                 *feed.routes(
-                    self._store, self._clock, lambda: self._settings.feed.keep, self._acknowledge, self._stopping
+                    self._store, self._clock, lambda: self._settings.feed.keep, self._taking.by_hand, self._stopping
                 ),
+                *hearing.routes(heard_by, self._taking.heard),
             ],
             settings.web,
-            metrics=BoardEndpoint(self._board),
+            signed=[each.path for each in heard_by],
+            metrics=self._metrics,
             ready=self._ready,
             logger=log,
         )
         return webhook.Door(inner, self._tally, self._too_large, self._refused)
 
-    def _acknowledge(self, number: int, who: str) -> bool:
-        now = self._clock.now()
-        with self._store.write() as connection:
-            wake = due.acknowledge(connection, self._office.policy, number, who, now)
-            if wake is not None:
-                auditing.write_down(connection, who, Deed.ACKNOWLEDGED, f"alert {number}", now)
-        self.wake(wake or set())
-        return wake is not None
+    def _tick(self) -> None:
+        self._showing.publish()
+
+    def _remark(self) -> None:
+        for remark in remarks(self._settings, self._clock.now()):
+            log.warning("remark", about="configuration", remark=remark)
 
     def _too_large(self) -> None:
         self._raise_own(itself.TOO_LARGE, Severity.CRITICAL)
@@ -245,57 +252,6 @@ class App:
             return Ready(False, "stopping")
         trouble = self._duties.trouble
         return Ready(not trouble, trouble or "takes alerts in")
-
-    def _picture(self) -> Picture:
-        office = self._office
-        with self._store.read() as connection:
-            return Picture(
-                version=VERSION,
-                now=self._clock.now(),
-                up=self._clock.monotonic() - self._started,
-                desks=tuple((d.receiver.name, d.receiver.kind, d.circuit.state, d.circuit.error)
-                            for d in office.desks.values()),
-                backlog=overview.backlog(connection),
-                last=tuple(overview.last(connection, 20)),
-                dead=tuple(overview.last(connection, 20, state="dead")),
-                firing=tuple(overview.firing(connection, 50)),
-            )  # fmt: skip
-
-    def _publish(self) -> None:
-        if self._clock.monotonic() - self._published < _PUBLISHED and self._published:
-            return
-        self._published = self._clock.monotonic()
-        with self._store.read() as connection:
-            backlog = overview.backlog(connection)
-        figures = self._duties.figures
-        own = "postwatch_alerter_"
-        for name, desk in self._office.desks.items():
-            state, found = desk.circuit.state, backlog.get(name)
-            labels = {"receiver": name}
-            readings = [
-                Reading(f"{own}outbox_pending", labels, found.pending if found else 0),
-                Reading(f"{own}dead_letters", labels, found.dead if found else 0),
-                *(Reading(f"{own}receiver_state", {**labels, "state": s}, float(s is state)) for s in State),
-            ]
-            if found and found.oldest is not None:
-                readings.append(Reading(f"{own}outbox_oldest_timestamp_seconds", labels, found.oldest))
-            self._board.publish(f"receiver {name}", readings)
-        readings = [
-            Reading(f"{own}fallbacks_total", {}, figures.fallbacks),
-            Reading(f"{own}escalations_total", {}, figures.escalations),
-            Reading(f"{own}reconciled_total", {}, figures.reconciled),
-            Reading("postwatch_build_info", {"version": VERSION, "python": platform.python_version()}, 1),
-            Reading("postwatch_config_last_reload_successful", {}, float(self._state.last_successful)),
-            Reading("postwatch_config_last_reload_timestamp_seconds", {}, self._state.last_timestamp),
-            *self._tally.readings(self._office.desks),
-        ]
-        if figures.watchdog_at:
-            readings.append(Reading(f"{own}deadman_last_seen_timestamp_seconds", {}, figures.watchdog_at))
-        if figures.reconciled_at:
-            readings.append(Reading(f"{own}reconcile_last_success_timestamp_seconds", {}, figures.reconciled_at))
-        for family in ProcessCollector(registry=CollectorRegistry(auto_describe=False)).collect():
-            readings += [Reading(s.name, s.labels, s.value) for s in family.samples]
-        self._board.publish("itself", readings)
 
 
 def watched_files(path: Path) -> list[Path]:

@@ -10,6 +10,20 @@ COUNTER, GAUGE, HISTOGRAM = Kind.COUNTER, Kind.GAUGE, Kind.HISTOGRAM
 BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 35.0, 60.0, 300.0, 3600.0, 21600.0)
 
 
+# Every label, and what it says.
+LABELS = {
+    "code": "HTTP status that a webhook was answered with: 200, 400, 401, 413, 503",
+    "status": "`firing` or `resolved`, as Alertmanager says it",
+    "alert_severity": "`critical`, `warning`, `info` or `other`, by the alert's label `severity`",
+    "receiver": "name of the receiver in the configuration",
+    "outcome": "how a delivery ended: `accepted`, `dead`, `superseded`, `collapsed`",
+    "reason": "why an attempt failed, as in the table above",
+    "state": "of a receiver: `ok`, `throttled` (asked to pause) or `open` (it refuses us, or nothing gets through)",
+    "version": "of Postwatch",
+    "python": "version of Python",
+}
+
+
 @dataclass(frozen=True)
 class Metric:
     """A declared metric; `query` is an example in PromQL."""
@@ -55,7 +69,8 @@ CATALOGUE: tuple[Metric, ...] = (
     _own(("receiver", "state"), "receiver_state", GAUGE, "0 or 1",
         "1 for the state that the receiver is in: ok, throttled, open.",
         'postwatch_alerter_receiver_state{state="open"} == 1'),
-    _own((), "fallbacks_total", COUNTER, "deliveries", "Deliveries to a fallback.",
+    _own((), "fallbacks_total", COUNTER, "deliveries",
+        "Deliveries to somebody else, since a receiver did not accept in time, refuses us, or gave the message up.",
         "increase(postwatch_alerter_fallbacks_total[1h]) > 0"),
     _own((), "escalations_total", COUNTER, "deliveries", "Deliveries since nobody acknowledged.",
         "increase(postwatch_alerter_escalations_total[1d])"),

@@ -14,13 +14,14 @@ from alerter import receivers
 from alerter.receivers.options import ReceiverOptions
 from alerter.routing.matchers import Matcher
 from alerter.routing.options import Names, Route, Target
-from alerter.routing.plan import Routing
+from alerter.routing.plan import Plan, Routing
 from alerter.routing.quiet import QuietPeriod
+from chassis import document
 from chassis.address import Address
 from chassis.log import LogSettings
 from chassis.secrets import SecretUrl
 from chassis.settings import Mistake, Settings, SettingsError, load
-from chassis.units import duration, size
+from chassis.units import duration, found, size
 from chassis.web import WebSettings
 
 DAY = 86400.0
@@ -123,28 +124,65 @@ class AlerterSettings(Settings):
 
 def read(path: Path, environ: Mapping[str, str]) -> AlerterSettings:
     """The settings in the file at `path`. Raises SettingsError with all mistakes."""
-    settings = load(path, AlerterSettings, environ)
-    mistakes = tuple(contradictions(settings))
+    try:
+        settings = load(path, AlerterSettings, environ)
+    except SettingsError as error:
+        told = {mistake.path for mistake in error.mistakes}
+        more = (mistake for mistake in _dangling(path, environ) if mistake.path not in told)
+        raise SettingsError((*error.mistakes, *more)) from None
+    mistakes = (*_dangling(path, environ), *_open_doors(settings))
     if mistakes:
         raise SettingsError(mistakes)
     return settings
 
 
-def contradictions(settings: AlerterSettings) -> Iterator[Mistake]:
-    """Where one section does not fit another."""
-    names = [options.name for options in settings.receiver_options()]
+def _dangling(path: Path, environ: Mapping[str, str]) -> list[Mistake]:
+    """Names that nothing bears, in whatever can be read of the file, so that they are told with all other mistakes."""
+    try:
+        data = document.read(path.read_text(encoding="utf-8"), environ).data
+    except (OSError, ValueError):
+        return []
+    return list(_references(data)) if isinstance(data, dict) else []
+
+
+def _references(data: Mapping[str, Any]) -> Iterator[Mistake]:
+    names = [_in(each, "name") for each in _list(data, "receivers")]
+    periods = [_in(each, "name") for each in _list(data, "quiet_periods")]
     yield from _doubles("receivers", names)
-    periods = [period.name for period in settings.quiet_periods]
     yield from _doubles("quiet_periods", periods)
-    targets: list[tuple[str, Target]] = [(f"routes[{n}]", route) for n, route in enumerate(settings.routes)]
-    for path, target in (*targets, ("default", settings.default)):
-        yield from _unknown(f"{path}.receivers", target.receivers, names, "receiver")
+    targets = [(f"routes[{n}]", route) for n, route in enumerate(_list(data, "routes"))]
+    for path, target in (*targets, ("default", _in(data, "default"))):
+        yield from _unknown(f"{path}.receivers", _list(target, "receivers"), names, "receiver")
         for section in ("fallback", "escalate"):
-            if part := getattr(target, section):
-                yield from _unknown(f"{path}.{section}.receivers", part.receivers, names, "receiver")
-        yield from _unknown(f"{path}.quiet", target.quiet, periods, "quiet period")
-    if settings.deadman:
-        yield from _unknown("deadman.receivers", settings.deadman.receivers, names, "receiver")
+            others = _list(_in(target, section), "receivers")
+            yield from _unknown(f"{path}.{section}.receivers", others, names, "receiver")
+        yield from _unknown(f"{path}.quiet", _list(target, "quiet"), periods, "quiet period")
+    yield from _unknown("deadman.receivers", _list(_in(data, "deadman"), "receivers"), names, "receiver")
+
+
+def _in(data: Any, key: str) -> Any:
+    return data.get(key) if isinstance(data, dict) else None
+
+
+def _list(data: Any, key: str) -> list[Any]:
+    found = _in(data, key)
+    return found if isinstance(found, list) else []
+
+
+def _doubles(path: str, names: list[Any]) -> Iterator[Mistake]:
+    for position, name in enumerate(names):
+        if name is not None and name in names[:position]:
+            yield Mistake(f"{path}[{position}].name", f"{found(name)} is taken; every name has to be its own")
+
+
+def _unknown(path: str, given: Iterable[Any], known: list[Any], what: str) -> Iterator[Mistake]:
+    for position, name in enumerate(given):
+        if name not in known:
+            allowed = ", ".join(dict.fromkeys(each for each in known if isinstance(each, str))) or "none is configured"
+            yield Mistake(f"{path}[{position}]", f"no {what} is named {found(name)}; there are: {allowed}")
+
+
+def _open_doors(settings: AlerterSettings) -> Iterator[Mistake]:
     if not settings.web.listen.is_loopback and not settings.web.authenticates:
         yield Mistake(
             "web.listen",
@@ -153,14 +191,38 @@ def contradictions(settings: AlerterSettings) -> Iterator[Mistake]:
         )
 
 
-def _doubles(path: str, names: list[str]) -> Iterator[Mistake]:
-    for position, name in enumerate(names):
-        if name in names[:position]:
-            yield Mistake(f"{path}[{position}].name", f"{name!r} is taken; every name has to be its own")
+def remarks(settings: AlerterSettings, now: float) -> Iterator[str]:
+    """What is allowed, and probably not meant, in sentences."""
+    if not settings.receivers:
+        yield "nobody would be told: name your receivers under `receivers`"
+        return
+    used = {name for target in (*settings.routes, settings.default) for name in target.names}
+    used |= set(settings.deadman.receivers) if settings.deadman else set()
+    for options in settings.receiver_options():
+        if options.name not in used:
+            yield f"receiver {options.name!r} is told by no route"
+    if settings.deadman is None:
+        yield "no deadman: nobody would notice that alerts stop to come"
+    yield from _told_by_itself(settings, now)
 
 
-def _unknown(path: str, given: Iterable[str], known: list[str], what: str) -> Iterator[Mistake]:
-    for position, name in enumerate(given):
-        if name not in known:
-            allowed = ", ".join(known) or "none is configured"
-            yield Mistake(f"{path}[{position}]", f"no {what} is named {name!r}; there are: {allowed}")
+def _told_by_itself(settings: AlerterSettings, now: float) -> Iterator[str]:
+    """An outage of mail must not be told by mail alone; whether a server is watched, the exporter alone knows."""
+    needs = {options.name: options.needs for options in settings.receiver_options() if options.needs}
+    for host in dict.fromkeys(needs.values()):
+        for service in (host, host.partition(".")[0], "smtp", "mail"):
+            labels = {"alertname": "ServiceDown", "kind": "smtp", "service": service, "target": service}
+            plans = [settings.routing.plan({**labels, "severity": each}, now) for each in ("critical", "warning")]
+            told = [_everybody(plan) for plan in plans]
+            if any(names and all(needs.get(name) == host for name in names) for names in told):
+                yield (
+                    f"if {host} is down, that would be told through {host} alone: where it is one of the services that"
+                    f" are watched, add a receiver that does without it (service={service!r} was tried)"
+                )
+                break
+
+
+def _everybody(plan: Plan) -> set[str]:
+    """Whoever is told at any time."""
+    at_once = {planned.receiver for planned in plan.told} | {name for each in plan.told for name in each.fallback}
+    return at_once | {name for later in plan.escalations for name in later.receivers}

@@ -1,7 +1,7 @@
 """The web shell of every daemon: health, readiness, metrics and the daemon's own pages behind one door."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -59,10 +59,12 @@ def build_app(
     metrics: MetricsEndpoint,
     ready: Callable[[], Ready],
     logger: structlog.stdlib.BoundLogger,
+    signed: Collection[str] = (),
 ) -> Starlette:
     """The daemon's `routes` with `/healthz`, `/readyz` and `/metrics`, behind authentication and limits.
 
-    `/healthz` and `/readyz` are open to all, since an orchestrator's probes bear no credentials.
+    `/healthz` and `/readyz` are open to all, since an orchestrator's probes bear no credentials; so are the paths in
+    `signed`, whose routes verify each request by its signature.
     """
     own = [
         Route("/healthz", _healthz),
@@ -77,7 +79,7 @@ def build_app(
                 Authentication,
                 users=settings.basic_auth,
                 token=settings.bearer_token,
-                public=frozenset({"/healthz", "/readyz"}),
+                public=frozenset({"/healthz", "/readyz", *signed}),
                 logger=logger,
             ),
             Middleware(BodyLimit, limit=settings.max_body),

@@ -26,8 +26,8 @@ _STYLES = {"accepted": "green", "pending": "yellow", "dead": "red"}
 
 
 def listing(path: Path, state: str | None, receiver: str | None, limit: int) -> int:
-    """Print a table, the latest first; answers 1 if the store cannot be read. Raises SettingsError."""
-    store = Store(read(path, os.environ).storage, SystemClock())
+    """Print a table, the latest first; answers 1 if the store cannot be read. Raises SettingsError, StoreFailed."""
+    store = _store(path)
     try:
         with store.read() as connection:
             rows = overview.last(connection, limit, state=state, receiver=receiver)
@@ -52,9 +52,11 @@ def listing(path: Path, state: str | None, receiver: str | None, limit: int) -> 
 
 
 def retry(path: Path, ids: Sequence[int], *, everything: bool, receiver: str | None) -> int:
-    """Play dead letters again; answers 1 if there are none, or the store cannot be written to. Raises SettingsError."""
-    store = Store(read(path, os.environ).storage, SystemClock())
-    now = time.time()
+    """Play dead letters again; answers 1 if there are none, or the store cannot be written to.
+
+    Raises SettingsError, StoreFailed.
+    """
+    store, now = _store(path), time.time()
     try:
         with store.write() as connection:
             chosen = list(ids)
@@ -75,6 +77,14 @@ def retry(path: Path, ids: Sequence[int], *, everything: bool, receiver: str | N
         style="green" if count else "",
     )
     return 0 if count else 1
+
+
+def _store(path: Path) -> Store:
+    """The daemon's. One that is not there would be made by a mere look at it."""
+    store = Store(read(path, os.environ).storage, SystemClock())
+    if store.is_sqlite and not Path(store.engine.url.database or "").exists():
+        raise StoreFailed(f"storage: there is no {store.engine.url.database}; has the alerter run here with this file?")
+    return store
 
 
 def _fail(error: StoreFailed) -> int:

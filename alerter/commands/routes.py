@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 from rich.console import Console
 
 from alerter.commands.example import labels_of
@@ -17,7 +17,7 @@ from alerter.commands.terminal import console, tell
 from alerter.routing.matchers import all_match
 from alerter.routing.plan import Plan
 from alerter.settings import AlerterSettings, read
-from chassis.settings import Settings, load
+from chassis.settings import Settings, SettingsError, load
 from chassis.units import format_duration
 
 
@@ -26,7 +26,7 @@ class Case(Settings):
 
     name: str = Field("", description="What it stands for.")
     alert: dict[str, str] = Field(description="Labels.")
-    at: datetime | None = Field(None, description="When, with a time zone; by default now. For quiet periods.")
+    at: AwareDatetime | None = Field(None, description="When, with a time zone; by default now. For quiet periods.")
     receivers: tuple[str, ...] = Field(description="Who is told at once; an empty list: nobody.")
     fallback: tuple[str, ...] | None = Field(None, description="Who is told if that fails; not compared if left out.")
     escalate: tuple[str, ...] | None = Field(None, description="Who is told later; not compared if left out.")
@@ -38,15 +38,25 @@ class Cases(Settings):
     cases: Annotated[tuple[Case, ...], Field(min_length=1)] = Field(description="Alerts with expectations.")
 
 
+class CasesError(SettingsError):
+    """The mistakes are in the file of cases."""
+
+
+class BadTime(ValueError):
+    """`--at` is no moment."""
+
+
 def routes(path: Path, alerts: Sequence[str], file: Path | None, at: str | None) -> int:
-    """Explain; answers 1 if a case of `file` differs. Raises SettingsError and BadLabels."""
+    """Explain; answers 1 if a case of `file` differs. Raises SettingsError, BadLabels and BadTime."""
     settings = read(path, os.environ)
     out = console()
     if file is not None:
-        return _compare(settings, load(file, Cases, {}), out)
-    labels = labels_of(alerts)
-    now = time.time() if at is None else _moment(datetime.fromisoformat(at))
-    _explain(settings, labels, now, out)
+        try:
+            cases = load(file, Cases, {})
+        except SettingsError as error:
+            raise CasesError(error.mistakes) from None
+        return _compare(settings, cases, out)
+    _explain(settings, labels_of(alerts), time.time() if at is None else _moment(at), out)
     return 0
 
 
@@ -73,7 +83,7 @@ def _explain(settings: AlerterSettings, labels: Mapping[str, str], now: float, o
 def _compare(settings: AlerterSettings, cases: Cases, out: Console) -> int:
     wrong = 0
     for number, case in enumerate(cases.cases):
-        plan = settings.routing.plan(case.alert, time.time() if case.at is None else _moment(case.at))
+        plan = settings.routing.plan(case.alert, time.time() if case.at is None else case.at.timestamp())
         differences = list(_differences(case, plan))
         wrong += bool(differences)
         title = case.name or ", ".join(f"{name}={value}" for name, value in case.alert.items())
@@ -101,5 +111,11 @@ def _names(names: Sequence[str] | set[str]) -> str:
     return ", ".join(sorted(names)) or "nobody"
 
 
-def _moment(at: datetime) -> float:
+def _moment(text: str) -> float:
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        at = None
+    if at is None or at.tzinfo is None:
+        raise BadTime(f"--at: {text!r} is no moment; write e.g. 2026-11-22T23:30:00+01:00")
     return at.timestamp()

@@ -146,23 +146,6 @@ def _episodes(connection: Connection, late: Iterable[Row[Any]]) -> dict[int, Row
     return {row.id: row for row in connection.execute(sa.select(episodes).where(episodes.c.id.in_(ids)))}
 
 
-def acknowledge(connection: Connection, policy: Policy, episode_id: int, who: str, now: float) -> set[str] | None:
-    """Somebody sees to it: no repeats, no escalation, and those who were told see it. None: there is no such alert."""
-    row = connection.execute(sa.select(episodes).where(episodes.c.id == episode_id)).first()
-    if row is None:
-        return None
-    if row.acknowledged_at is not None or row.status != Status.FIRING:
-        return set()
-    values = {"acknowledged_at": now, "acknowledged_by": who, "escalate_at": None, "changed_at": now}
-    connection.execute(sa.update(episodes).where(episodes.c.id == episode_id).values(values))
-    told = connection.execute(sa.select(tellings).where(tellings.c.episode_id == episode_id)).all()
-    connection.execute(sa.update(tellings).where(tellings.c.episode_id == episode_id).values(repeat_at=None))
-    tray = Tray(connection, policy.receivers, now)
-    for telling in told:
-        tray.put(telling.receiver, booking.about_row(row), Action.ACKNOWLEDGE)
-    return tray.write()
-
-
 def retry(connection: Connection, ids: list[int], now: float) -> int:
     """Plays dead letters again; answers how many. Those whose alert ended only if it is the end that they tell."""
     rows = connection.execute(

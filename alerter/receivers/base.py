@@ -1,11 +1,12 @@
 """What a receiver has to be for the alerter: it delivers once, or says why not; what comes next is not its business.
 
 A kind is a module with `KIND`, `Options` (its settings, over `ReceiverOptions`) and
-`build(options, context) -> Receiver`.
+`build(options, context) -> Receiver`; with `ear(options) -> Ear | None` if its provider tells who took an incident.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -19,15 +20,19 @@ from chassis.clock import Clock
 __all__ = [
     "Accepted",
     "DeliveryFailed",
+    "Ear",
+    "Heard",
     "Mark",
     "Memory",
     "Message",
+    "NotProven",
     "Rate",
     "Receiver",
     "ReceiverContext",
     "ReceiverOptions",
     "Storm",
     "Tells",
+    "Unintelligible",
 ]
 
 
@@ -99,3 +104,31 @@ class Receiver(Protocol):
 
     def close(self) -> None:
         """Let connections go."""
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What a provider says has become of an incident there. `at` is when, in seconds since the epoch, if it says so."""
+
+    key: str  # the dedup key that opened it
+    taken: bool  # whether somebody sees to it now; if not, nobody does any more
+    who: str
+    at: float | None
+
+
+class NotProven(Exception):
+    """A request that does not prove to come from the provider."""
+
+
+class Unintelligible(ValueError):
+    """It comes from the provider, and cannot be read; the text says why and fits on a line."""
+
+
+class Ear(Protocol):
+    """Understands what a provider posts about a receiver's incidents, at `/KIND/NAME`."""
+
+    def hear(self, body: bytes, headers: Mapping[str, str]) -> Heard | None:
+        """None: it is about something else. Header names are in lower case.
+
+        Raises NotProven, Unintelligible, and SecretUnavailable if the proof cannot be verified now.
+        """

@@ -75,6 +75,11 @@ class Options(ReceiverOptions):
     rate: Rate = Field(Rate(30, 60), description="Messages at most; above it they are told as one that counts them.")
     templates: EmailTemplates = Field(default_factory=EmailTemplates, description="Texts of your own.")
 
+    @property
+    def needs(self) -> str:
+        """As `ReceiverOptions.needs`: the mail server."""
+        return self.smarthost.host
+
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if (self.username is None) != (self.password is None):

@@ -55,3 +55,8 @@ class ReceiverOptions(Settings):
     name: Name = Field(description="What routes call it, and label `receiver`: letters, digits, `_`, `.`, `-`.")
     rate: Rate = Field(Rate(60, 60), description="Messages at most; above it they are told as one that counts them.")
     timeout: Timeout = Field(10.0, description="Time limit for each step of a delivery.")
+
+    @property
+    def needs(self) -> str:
+        """The host without which it reaches nobody, if it may be one of those that are watched; else empty."""
+        return ""

@@ -17,7 +17,8 @@ from alerter.messages.clean import cut
 from alerter.messages.telling import Line, Telling, lasting, tell
 from alerter.messages.templates import Template
 from alerter.model import Action, Reason, Severity
-from alerter.receivers.base import Accepted, DeliveryFailed, Message, Rate, ReceiverContext, Tells
+from alerter.receivers.base import Accepted, DeliveryFailed, Ear, Message, Rate, ReceiverContext, Tells
+from alerter.receivers.pagerduty_hooks import PagerDutyEar
 from alerter.receivers.wire import Answer, HttpOptions, ServiceUrl, Wire, reveal
 from chassis.secrets import Secret
 from chassis.settings import Settings
@@ -41,6 +42,9 @@ class Options(HttpOptions):
 
     kind: Literal["pagerduty"] = Field(description="The way to tell.")
     routing_key: Secret = Field(description="Integration key of an Events API v2 integration.")
+    webhook_secret: Secret | None = Field(
+        None, description="Secret of PagerDuty's webhook (V3) to `/pagerduty/NAME`, which tells who has acknowledged."
+    )
     url: ServiceUrl = Field("https://events.pagerduty.com", description="Where the Events API is.")
     rate: Rate = Field(Rate(120, 60), description="Events at most; above it they are told as one that counts them.")
     templates: PagerDutyTemplates = Field(default_factory=PagerDutyTemplates, description="Texts of your own.")
@@ -177,3 +181,8 @@ def _timestamp(at: float) -> str:
 def build(options: Options, context: ReceiverContext) -> PagerDutyReceiver:
     """A receiver of this kind."""
     return PagerDutyReceiver(options, context)
+
+
+def ear(options: Options) -> Ear | None:
+    """What listens to PagerDuty's webhooks; nothing without a secret."""
+    return None if options.webhook_secret is None else PagerDutyEar(options.webhook_secret)

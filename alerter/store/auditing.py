@@ -14,6 +14,7 @@ class Deed(StrEnum):
     """What is written down."""
 
     ACKNOWLEDGED = "acknowledged"
+    GIVEN_BACK = "given_back"
     REPLAYED = "replayed"
     RELOADED = "reloaded"
     RELOAD_REFUSED = "reload_refused"

@@ -6,10 +6,11 @@ import hashlib
 import hmac
 import json
 import math
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from demo.providers.server import Limit, Reply, Request, StandIn, read_json
@@ -85,21 +86,41 @@ class PagerDuty(StandIn):
             if incident.status == "resolved":
                 del self._open[key]
 
-    def acknowledgement(self, key: str, who: str, secret: str) -> tuple[bytes, dict[str, str]]:
+    def acknowledgement(self, key: str, who: str, *secrets: str) -> tuple[bytes, dict[str, str]]:
         """Body and headers of the webhook (v3) that tells that `who` took the incident `key`."""
+        return self.webhook("incident.acknowledged", key, who, *secrets)
+
+    def webhook(
+        self, event_type: str, key: str, who: str, *secrets: str, at: float | None = None
+    ) -> tuple[bytes, dict[str, str]]:
+        """Body and headers of a webhook (v3) about the incident `key`, signed by each of `secrets`.
+
+        Nobody did it if `who` is empty, such as a timer; `at` is when, in epoch seconds, by default now.
+        Source: https://developer.pagerduty.com/docs/webhooks-overview
+        """
         content = {
             "event": {
                 "id": uuid.uuid4().hex,
-                "event_type": "incident.acknowledged",
+                "event_type": event_type,
                 "resource_type": "incident",
-                "occurred_at": "2026-11-22T03:12:00.000Z",
-                "agent": {"id": "PLH1HKV", "summary": who, "type": "user_reference"},
-                "data": {"id": "PGR0VU2", "type": "incident", "incident_key": key, "status": "acknowledged"},
+                "occurred_at": datetime.fromtimestamp(time.time() if at is None else at, UTC).isoformat(),
+                "agent": {"id": "PLH1HKV", "summary": who, "type": "user_reference"} if who else None,
+                "client": {"name": "PagerDuty"} if who else None,
+                "data": {
+                    "id": "PGR0VU2",
+                    "type": "incident",
+                    "number": 2,
+                    "status": event_type.rpartition(".")[2],
+                    "incident_key": key,
+                    "title": "A little bump in the road",
+                    "service": {"id": "PF9KMXH", "summary": "API Service", "type": "service_reference"},
+                },
             }
         }
-        body = json.dumps(content).encode()
-        signature = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
-        return body, {"Content-Type": "application/json", "X-PagerDuty-Signature": f"v1={signature}"}
+        body = json.dumps(content, ensure_ascii=False).encode()
+        signatures = [hmac.new(secret.encode(), body, hashlib.sha256).hexdigest() for secret in secrets]
+        signed = {"X-PagerDuty-Signature": ",".join(f"v1={each}" for each in signatures)} if secrets else {}
+        return body, {"Content-Type": "application/json", **signed}
 
 
 def _invalid(*errors: str) -> Reply:

@@ -24,6 +24,7 @@ from tests.support.wait import eventually
 
 README = REPOSITORY / "README.md"
 CONFIGURATION = REPOSITORY / "docs" / "configuration.md"
+ALERTER = REPOSITORY / "docs" / "alerter.example.yml"
 YAML = [block for document in DOCUMENTS for block in blocks(document, "yaml")]
 BIN = Path(sys.executable).parent
 ENVIRONMENT = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
@@ -128,9 +129,14 @@ def test_the_quick_start_serves_until_it_is_told_to_end(quick_start: QuickStart)
 def test_every_piece_of_configuration_is_accepted(block: Block, tmp_path: Path) -> None:
     file = tmp_path / "file.yml"
     file.write_text(block.text)
+    keys = yaml.safe_load(block.text).keys()
     command: list[str | Path] = [BIN / "postwatch-exporter", "check", "--config", file]
-    if "scrape_configs" in yaml.safe_load(block.text):
+    if "scrape_configs" in keys:
         command = ["/usr/bin/promtool", "check", "config", file]
+    elif "receivers" in keys:
+        command = [BIN / "postwatch-alerter", "check", "--config", file]
+    elif "cases" in keys:
+        command = [BIN / "postwatch-alerter", "routes", "--config", ALERTER, "--cases", file]
     urls = {
         "MAIL_DATABASE_URL": "postgresql://db.example.org/mail",
         "MAIL_REDIS_URL": "redis://cache.example.org",
@@ -147,7 +153,7 @@ def told(document: Path) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     rows = [line for line in prose(document).splitlines() if line.startswith("| `postwatch-")]
     spans = re.findall(r"`(postwatch-[^`]+)`", prose(document))
     for text in [*shell, *rows, *spans]:
-        if words := re.search(r"\b(postwatch-exporter|postwatch-demo)\b(?: \[?([a-z]+)\]?)?", text):
+        if words := re.search(r"\b(postwatch-(?:exporter|alerter|demo))\b(?: \[?([a-z]+(?:-[a-z]+)?)\]?)?", text):
             yield words[1], words[2] or "", tuple(sorted(set(re.findall(r"--[a-z-]+", text))))
 
 

@@ -14,6 +14,7 @@ from alembic.runtime.migration import MigrationContext
 
 from alerter.duties import due, itself, keeping, reconcile
 from alerter.duties.alertmanager import View
+from alerter.duties.taking import Taking
 from alerter.intake import booking
 from alerter.intake.states import Change
 from alerter.model import Action, Alert, Mark, Reason, Severity, Status
@@ -223,9 +224,9 @@ def test_an_accepted_alert_needs_no_fallback(world: World) -> None:
 def test_escalation_until_acknowledged(world: World) -> None:
     world.hear(firing("A"), firing("B"))
     world.deliver("oncall")
-    with world.store.write() as connection:
-        assert due.acknowledge(connection, world.policy, 1, "ann", world.clock.now()) is not None
-        assert due.acknowledge(connection, world.policy, 99, "ann", world.clock.now()) is None
+    taking = Taking(world.store, world.clock, lambda: world.policy, lambda _names: None)
+    assert taking.by_hand(1, "ann")
+    assert not taking.by_hand(99, "ann")
     assert world.deliver("oncall") == [("acknowledge", "A")]
     world.clock.advance(601)
     assert world.look().escalations == 1

@@ -3,19 +3,25 @@
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import uuid
 from collections.abc import Mapping
+from contextlib import closing, redirect_stderr, redirect_stdout
 from datetime import UTC, datetime
+from io import StringIO
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from unittest.mock import patch
 
 import httpx
+import psutil
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from alerter.__main__ import main
 from tests.support.wait import eventually
 
 TOKEN = "a-token-for-tests"
@@ -130,6 +136,17 @@ class Alerter:
         """Whether the process lives."""
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def pid(self) -> int:
+        """Of the daemon's process."""
+        assert self._process is not None
+        return self._process.pid
+
+    def cpu(self) -> float:
+        """Seconds of processor time so far, of the daemon alone."""
+        times = psutil.Process(self.pid).cpu_times()
+        return float(times.user + times.system)
+
     def stop(self) -> int:
         """SIGTERM; answers the exit code."""
         assert self._process is not None
@@ -158,10 +175,41 @@ class Alerter:
                     return float(sample.value)
         return None
 
+    def audit(self) -> list[tuple[str, str, str]]:
+        """Who, what and the detail of all that was written down, in order; of SQLite."""
+        with closing(sqlite3.connect(self.folder / "alerter.db")) as connection:
+            return list(connection.execute("SELECT who, what, detail FROM audit ORDER BY id"))
+
+    def hang_up(self) -> None:
+        """SIGHUP."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGHUP)
+
     def logged(self, event: str) -> list[dict[str, Any]]:
         """Log lines of this event."""
         lines = map(_read, self.output.read_text(encoding="utf-8").splitlines())
         return [line for line in lines if line.get("event") == event]
+
+
+def write(folder: Path, settings: Mapping[str, Any]) -> Path:
+    """A configuration file for commands; with a store of its own unless it names one."""
+    file = folder / "alerter.yml"
+    file.write_text(yaml.safe_dump({"storage": f"sqlite:///{folder / 'alerter.db'}", **settings}))
+    return file
+
+
+def command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """A command of the alerter that comes to its end, in this process: starting one takes seconds."""
+    out, err = StringIO(), StringIO()
+    # pytest-xdist sets a width for its own output.
+    unset = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    words = [str(each) for each in arguments]
+    with patch.dict(os.environ, unset, clear=True), redirect_stdout(out), redirect_stderr(err):
+        try:
+            code = main(words)
+        except SystemExit as ended:  # of argparse
+            code = int(ended.code or 0)
+    return subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())
 
 
 def _read(line: str) -> dict[str, Any]:

@@ -1,0 +1,171 @@
+"""What a person does about messages by the command line: try, list, play again; and what the runbook tells."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from demo.providers import Fault, PagerDuty, Slack
+from tests.support.alerter import Alerter, alert, command, write
+from tests.support.documents import REPOSITORY, blocks
+from tests.support.wait import eventually
+
+RUNBOOK = REPOSITORY / "docs" / "runbooks" / "alerter-says.md"
+
+
+# Messages
+
+
+def test_render_shows_what_would_be_said() -> None:
+    example = REPOSITORY / "docs" / "alerter.example.yml"
+    done = command("render", "ops-mail", "--config", example, "--alert", "severity=critical,service=smtp,queue=email")
+    assert done.returncode == 0
+    assert "CRITICAL" in done.stdout
+    assert "queue email" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("template", "code", "told"), [("{{ severity }}!", 0, "critical!"), ("{{ 1 / 0 }}", 1, "failed")]
+)
+def test_render_tries_a_template(tmp_path: Path, template: str, code: int, told: str) -> None:
+    sms = {"name": "sms", "kind": "sms", "account_sid": "AC" + "0" * 32, "auth_token": "s", "from": "+15005550006",
+           "to": ["+15005550009"], "templates": {"text": template}}  # fmt: skip
+    file = write(tmp_path, {"receivers": [sms], "default": {"receivers": ["sms"]}})
+    done = command("render", "sms", "--config", file, "--alert", "severity=critical")
+    assert (done.returncode, told in done.stdout) == (code, True), done.stdout
+
+
+def test_send_test_sends_a_marked_message_and_its_end(tmp_path: Path) -> None:
+    with PagerDuty() as provider:
+        oncall = {"name": "oncall", "kind": "pagerduty", "url": provider.url, "routing_key_file": "key"}
+        file = write(tmp_path, {"receivers": [oncall], "default": {"receivers": ["oncall"]}})
+
+        def run() -> subprocess.CompletedProcess[str]:
+            words = [sys.executable, "-m", "alerter", "send-test", "oncall", "--config", file]
+            return subprocess.run(words, text=True, capture_output=True, env={**os.environ, "COLUMNS": "200"})
+
+        (tmp_path / "key").write_text(provider.routing_key)
+        done = run()
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "accepted by oncall (pagerduty)" in done.stdout
+        assert [event["event_action"] for event in provider.events] == ["trigger", "resolve"]
+        assert provider.events[0]["payload"]["summary"].startswith("TEST")
+        assert not provider.open
+        (tmp_path / "key").write_text("f" * 32)
+        done = run()
+        assert done.returncode == 1
+        assert "failed (auth)" in done.stdout
+        assert "f" * 32 not in done.stdout + done.stderr
+
+
+# Deliveries
+
+
+@pytest.fixture
+def slack() -> Iterator[Slack]:
+    with Slack(rate=100) as provider:
+        yield provider
+
+
+def test_dead_letters_are_listed_and_played_again(slack: Slack, tmp_path: Path) -> None:
+    ops = {"name": "ops", "kind": "slack", "url": slack.url, "token": slack.token, "channel": "#ops-alerts"}
+    given = {"receivers": [{**ops, "rate": "50/s"}], "default": {"receivers": ["ops"]}}
+    with Alerter(tmp_path, given) as alerter:
+        slack.inject(Fault.status(200, {"ok": False, "error": "is_archived"}))
+        alerter.send(alert("Backlog", queue="email"))
+        eventually(lambda: alerter.value("postwatch_alerter_dead_letters", receiver="ops") == 1, within=20)
+
+        def shown(*words: str) -> list[str]:
+            done = command("list", "--config", alerter.path, *words)
+            assert done.returncode == 0, done.stderr
+            return done.stdout.splitlines()[1:]
+
+        (line,) = shown("--state", "dead")
+        assert re.match(r" *1 +ops +trigger +dead +1 +\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ +Backlog is unwell", line)
+        assert "is_archived" in line
+        assert shown("--state", "accepted") == shown("--receiver", "bus") == []
+
+        nothing = command("retry", "--config", alerter.path, "99")
+        assert (nothing.returncode, nothing.stdout) == (1, "retried 0 of 1 deliveries; the daemon sends them\n")
+        done = command("retry", "--config", alerter.path, "--all", "--receiver", "ops")
+        assert (done.returncode, done.stdout) == (0, "retried 1 of 1 deliveries; the daemon sends them\n")
+        eventually(lambda: slack.posts, within=20)
+        eventually(lambda: shown("--state", "accepted"), within=20)
+        assert [entry[1:] for entry in alerter.audit()] == [("replayed", "deliveries 1")]
+        assert shown("--limit", "1")[0].split()[3] == "accepted"
+
+
+@pytest.mark.parametrize("words", [("list",), ("retry", "1")])
+def test_a_store_that_is_not_there_is_told_and_not_made(words: tuple[str, ...], tmp_path: Path) -> None:
+    done = command(*words, "--config", write(tmp_path, {}))
+    assert done.returncode == 1
+    assert f"there is no {tmp_path / 'alerter.db'}; has the alerter run here with this file?" in done.stderr
+    assert not (tmp_path / "alerter.db").exists()
+
+
+def test_a_storage_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "alerter.yml"
+    file.write_text("storage_file: nowhere\n")
+    done = command("list", "--config", file)
+    assert done.returncode == 1
+    assert done.stderr == f"postwatch-alerter: {tmp_path / 'nowhere'}: No such file or directory\n"
+
+
+# Mail that tells of itself
+
+MAIL = {"name": "mail", "kind": "email", "smarthost": "smtp-1.example.net:587", "from": "a@example.net",
+        "to": ["b@example.net"]}  # fmt: skip
+BUS = {"name": "bus", "kind": "webhook", "url": "https://h.example.net", "secret": "s"}
+DOWN = "if smtp-1.example.net is down, that would be told through smtp-1.example.net alone"
+
+
+@pytest.mark.parametrize(
+    ("settings", "noted"),
+    [
+        ({"default": {"receivers": ["mail"]}}, True),
+        ({"default": {"receivers": ["mail", "bus"]}}, False),
+        ({"default": {"receivers": ["mail"], "fallback": {"receivers": ["bus"]}}}, False),
+        ({"default": {"receivers": ["mail"], "escalate": {"receivers": ["bus"]}}}, False),
+        ({"default": {"receivers": []}}, False),
+        ({"default": {"receivers": ["bus"]},
+          "routes": [{"match": ['severity="warning"'], "receivers": ["mail"]}]}, True),
+        ({"default": {"receivers": ["bus"]}, "routes": [{"match": ['service="smtp-1"'], "receivers": ["mail"]}]}, True),
+        ({"default": {"receivers": ["mail"]}, "routes": [{"match": ['kind="smtp"'], "receivers": ["bus"]}]}, False),
+    ],
+)  # fmt: skip
+def test_an_outage_of_mail_is_not_to_be_told_by_mail_alone(
+    settings: dict[str, Any], noted: bool, tmp_path: Path
+) -> None:
+    done = command("check", "--config", write(tmp_path, {"receivers": [MAIL, BUS], **settings}))
+    assert done.returncode == 0
+    assert (DOWN in done.stdout) is noted
+
+
+def test_it_is_said_at_the_start(tmp_path: Path) -> None:
+    with Alerter(tmp_path, {"receivers": [MAIL], "default": {"receivers": ["mail"]}}) as alerter:
+        assert any(str(line["remark"]).startswith(DOWN) for line in alerter.logged("remark"))
+
+
+# The runbook
+
+
+def test_the_commands_of_the_runbook_work(tmp_path: Path) -> None:
+    with PagerDuty(rate=10_000) as provider:
+        oncall = {"name": "oncall", "kind": "pagerduty", "url": provider.url, "routing_key": provider.routing_key}
+        with Alerter(tmp_path, {"receivers": [oncall], "default": {"receivers": ["oncall"]}}) as alerter:
+            provider.inject(Fault.status(400))
+            alerter.send(alert("Backlog"))
+            eventually(lambda: alerter.value("postwatch_alerter_dead_letters", receiver="oncall") == 1, within=20)
+            lines = [line for block in blocks(RUNBOOK, "sh") for line in block.text.splitlines()]
+            environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+            for line in dict.fromkeys(lines):
+                done = subprocess.run(
+                    ["sh", "-euc", line], cwd=tmp_path, env=environment, text=True, capture_output=True
+                )
+                assert (done.returncode, done.stderr) == (0, ""), f"{line}\n{done.stdout}{done.stderr}"
+            eventually(lambda: "Backlog" in str([each.summary for each in provider.incidents]), within=20)
