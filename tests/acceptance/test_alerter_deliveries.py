@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -40,24 +41,25 @@ def test_render_tries_a_template(tmp_path: Path, template: str, code: int, told:
     assert (done.returncode, told in done.stdout) == (code, True), done.stdout
 
 
+def send_test(folder: Path) -> subprocess.CompletedProcess[str]:
+    """To `oncall`, in a process of its own: it sets up logs as the daemon does."""
+    words = [sys.executable, "-m", "alerter", "send-test", "oncall", "--config", str(folder / "alerter.yml")]
+    return subprocess.run(words, text=True, capture_output=True, env={**os.environ, "COLUMNS": "200"})
+
+
 def test_send_test_sends_a_marked_message_and_its_end(tmp_path: Path) -> None:
     with PagerDuty() as provider:
         oncall = {"name": "oncall", "kind": "pagerduty", "url": provider.url, "routing_key_file": "key"}
-        file = write(tmp_path, {"receivers": [oncall], "default": {"receivers": ["oncall"]}})
-
-        def run() -> subprocess.CompletedProcess[str]:
-            words = [sys.executable, "-m", "alerter", "send-test", "oncall", "--config", file]
-            return subprocess.run(words, text=True, capture_output=True, env={**os.environ, "COLUMNS": "200"})
-
+        write(tmp_path, {"receivers": [oncall], "default": {"receivers": ["oncall"]}})
         (tmp_path / "key").write_text(provider.routing_key)
-        done = run()
+        done = send_test(tmp_path)
         assert (done.returncode, done.stderr) == (0, "")
         assert "accepted by oncall (pagerduty)" in done.stdout
         assert [event["event_action"] for event in provider.events] == ["trigger", "resolve"]
         assert provider.events[0]["payload"]["summary"].startswith("TEST")
         assert not provider.open
         (tmp_path / "key").write_text("f" * 32)
-        done = run()
+        done = send_test(tmp_path)
         assert done.returncode == 1
         assert "failed (auth)" in done.stdout
         assert "f" * 32 not in done.stdout + done.stderr
@@ -154,18 +156,17 @@ def test_it_is_said_at_the_start(tmp_path: Path) -> None:
 # The runbook
 
 
-def test_the_commands_of_the_runbook_work(tmp_path: Path) -> None:
+def test_the_commands_of_the_runbook_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with PagerDuty(rate=10_000) as provider:
         oncall = {"name": "oncall", "kind": "pagerduty", "url": provider.url, "routing_key": provider.routing_key}
         with Alerter(tmp_path, {"receivers": [oncall], "default": {"receivers": ["oncall"]}}) as alerter:
+            monkeypatch.chdir(tmp_path)
             provider.inject(Fault.status(400))
             alerter.send(alert("Backlog"))
             eventually(lambda: alerter.value("postwatch_alerter_dead_letters", receiver="oncall") == 1, within=20)
             lines = [line for block in blocks(RUNBOOK, "sh") for line in block.text.splitlines()]
-            environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
             for line in dict.fromkeys(lines):
-                done = subprocess.run(
-                    ["sh", "-euc", line], cwd=tmp_path, env=environment, text=True, capture_output=True
-                )
-                assert (done.returncode, done.stderr) == (0, ""), f"{line}\n{done.stdout}{done.stderr}"
+                program, *words = shlex.split(line)
+                done = send_test(tmp_path) if words[0] == "send-test" else command(*words)
+                assert (program, done.returncode, done.stderr) == ("postwatch-alerter", 0, ""), f"{line}\n{done}"
             eventually(lambda: "Backlog" in str([each.summary for each in provider.incidents]), within=20)
