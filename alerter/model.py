@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property, lru_cache
 
 OWN_SOURCE = "postwatch"
 """The source of alerts that the alerter raises about itself."""
@@ -22,13 +23,16 @@ class Severity(StrEnum):
     @classmethod
     def of(cls, labels: Mapping[str, str]) -> Severity:
         """What the label says; OTHER if it says none of the three."""
-        word = labels.get("severity", "").lower()
-        return next((each for each in cls if each.value == word), cls.OTHER)
+        return _SEVERITIES.get(labels.get("severity", "").lower(), cls.OTHER)
 
     @property
     def rank(self) -> int:
         """0 is the worst."""
-        return list(Severity).index(self)
+        return _RANKS[self]
+
+
+_SEVERITIES = {each.value: each for each in Severity}
+_RANKS = {each: rank for rank, each in enumerate(Severity)}
 
 
 class Status(StrEnum):
@@ -87,17 +91,17 @@ class Alert:
     external_url: str = ""  # of the Alertmanager that told it
     group_key: str = ""
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Who it is, whatever routes or Alertmanagers say: 64 hexadecimal digits. PagerDuty's `dedup_key`."""
         return alert_key(self.source, self.fingerprint)
 
-    @property
+    @cached_property
     def group(self) -> str:
         """The group it is told in, as 64 hexadecimal digits."""
-        return digest("group", self.source, self.group_key)
+        return _group_id(self.source, self.group_key)
 
-    @property
+    @cached_property
     def severity(self) -> Severity:
         """By its label."""
         return Severity.of(self.labels)
@@ -145,6 +149,11 @@ def alert_key(source: str, fingerprint: str) -> str:
     return digest(source, fingerprint)
 
 
+@lru_cache(8)  # all alerts of a webhook share it
+def _group_id(source: str, group_key: str) -> str:
+    return digest("group", source, group_key)
+
+
 def digest(*parts: str) -> str:
     """SHA-256 of the parts, which may hold anything, as 64 hexadecimal digits."""
-    return hashlib.sha256(b"\0".join(part.encode("utf-8", "surrogatepass") for part in parts)).hexdigest()
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()

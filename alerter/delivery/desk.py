@@ -8,11 +8,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
+from sqlalchemy.engine import Connection
+
 from alerter.delivery.circuit import Circuit
 from alerter.delivery.pace import Pace
 from alerter.model import Reason, Severity
-from alerter.outbox import claims
-from alerter.outbox.claims import Claim
+from alerter.outbox import claims, outcomes
+from alerter.outbox.claim import Claim
 from alerter.receivers.base import Accepted, DeliveryFailed, Receiver
 from alerter.store.engine import Store, StoreFailed
 from chassis.backoff import Backoff
@@ -114,9 +116,28 @@ class Desk:
         wait = max(self.circuit.wait(), self.pace.wait())
         if wait:
             return min(wait, _LOOK)
-        self._collapse()
-        sent = self._hand_out(urgent=True) + self._hand_out(urgent=False)
+        name = self.receiver.name
+        with self._store.read() as connection:
+            moment = self._store.moment(connection)
+            first = connection.execute(claims.heads(name, moment).limit(1)).first()
+            if first is None:
+                return _LOOK
+            storms = [urgent for urgent in (True, False) if self._is_storm(connection, moment, urgent)]
+        for urgent in storms:
+            with self._store.touch(turn=name) as connection:
+                count = claims.collapse(connection, name, moment, urgent=urgent)
+            log.warning("storm collapsed", receiver=name, alerts=count, urgent=urgent)
+        sent = (self._hand_out(urgent=True) if first.urgent else 0) + self._hand_out(urgent=False)
         return _SOON if sent else _LOOK
+
+    def _is_storm(self, connection: Connection, moment: float, urgent: bool) -> bool:
+        """Whether more waits than the rate bears: it becomes one message, which names the count and the worst.
+
+        While nothing may be sent, nothing is decided: what comes meanwhile is part of the same message.
+        """
+        free = self.pace.free(urgent=urgent)
+        limit = free + self.pace.bearable
+        return free > 0 and claims.waiting(connection, self.receiver.name, moment, limit + 1, urgent=urgent) > limit
 
     def _hand_out(self, *, urgent: bool) -> int:
         with self._lock:
@@ -126,14 +147,9 @@ class Desk:
         count = self.circuit.permits(min(room, self.pace.free(urgent=urgent)))
         if count <= 0 or self._stopping.is_set():
             return 0
-        with self._store.read() as connection:
+        with self._store.touch(turn=self.receiver.name) as connection:
             moment = self._store.moment(connection)
-            if connection.execute(claims.heads(self.receiver.name, moment, urgent=urgent).limit(1)).first() is None:
-                return 0
-        with self._store.touch() as connection:
-            claimed = claims.claim(
-                connection, self.receiver.name, self._holder, self._store.moment(connection), count, urgent=urgent
-            )
+            claimed = claims.claim(connection, self.receiver.name, self._holder, moment, count, urgent=urgent)
         for each in claimed:
             if each.message is not None:
                 self.pace.take(1)
@@ -142,18 +158,6 @@ class Desk:
                 self._busy[urgent] += 1
             self._pool.submit(self._work, each, urgent)
         return len(claimed)
-
-    def _collapse(self) -> None:
-        """More than the rate bears become one message, which names the count and the worst."""
-        for urgent in (True, False):
-            limit = self.pace.free(urgent=urgent) + self.pace.bearable
-            with self._store.read() as connection:
-                moment = self._store.moment(connection)
-                count = claims.waiting(connection, self.receiver.name, moment, limit + 1, urgent=urgent)
-            if count > limit:
-                with self._store.touch() as connection:
-                    collapsed = claims.collapse(connection, self.receiver.name, moment, urgent=urgent)
-                log.warning("storm collapsed", receiver=self.receiver.name, alerts=collapsed, urgent=urgent)
 
     def _work(self, claimed: Claim, urgent: bool) -> None:
         try:
@@ -171,7 +175,7 @@ class Desk:
     def _deliver(self, claimed: Claim) -> None:
         if claimed.message is None:
             with self._store.touch() as connection:
-                claims.settle(connection, claimed, self._holder, self._clock.now())
+                outcomes.settle(connection, claimed, self._holder, self._clock.now())
             self._tally.ended(self.receiver.name, claimed.settled)
             return
         try:
@@ -182,7 +186,7 @@ class Desk:
         self.circuit.succeeded()
         now = self._clock.now()
         with self._store.touch() as connection:
-            claims.accept(connection, claimed, self._holder, accepted, now)
+            outcomes.accept(connection, claimed, self._holder, accepted, now)
         for _ in claimed.ids:
             self._tally.ended(self.receiver.name, "accepted")
         self._tally.delivered(self.receiver.name, claimed.severity, max(now - claimed.received_at, 0.0))
@@ -207,7 +211,7 @@ class Desk:
         final = not failure.retry or (failure.ambiguous and claimed.ambiguities >= 1)
         with self._store.touch() as connection:
             if final:
-                claims.bury(connection, claimed, self._holder, failure, now)
+                outcomes.bury(connection, claimed, self._holder, failure, now)
             else:
                 moment = self._store.moment(connection)
                 # Of what the provider did not even look at, nothing was tried.
@@ -215,7 +219,7 @@ class Desk:
                 wait = failure.after if failure.after is not None else self._backoff.delay(claimed.attempts - 1)
                 if failure.opens_circuit:
                     wait = 0.0  # the circuit waits, for all of them
-                claims.postpone(connection, claimed, self._holder, failure, moment + wait, counts=counts)
+                outcomes.postpone(connection, claimed, self._holder, failure, moment + wait, counts=counts)
         if final:
             self._tally.ended(self.receiver.name, "dead")
         log.warning("not delivered", **self._fields(claimed), reason=failure.reason, error=failure.text, final=final)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from alerter.duties import alertmanager, due, itself, keeping, reconcile
+from alerter.duties import alertmanager, due, itself, keeping, reconcile, steps
 from alerter.intake import booking
 from alerter.intake.booking import LAST_SEEN
 from alerter.model import Alert
@@ -24,6 +24,7 @@ log = get_logger(__name__)
 TICK = 1.0  # seconds
 PROBATION = 60.0  # seconds for which a receiver may be down before it is said
 _SWEEP = 600.0  # seconds between looks at what is old
+_BREATH = 0.05  # seconds between steps of it
 
 
 class Post(Protocol):
@@ -72,6 +73,7 @@ class Duties:
         self._repeats = Repeats(log)
         self._stopping = threading.Event()
         self._started = clock.now()
+        self._steps = steps.Steps(clock)
         self._missing: dict[int, float] = {}
         self._threads = [
             threading.Thread(target=self._run, args=("duties", self.tick, lambda: TICK), name="duties", daemon=True),
@@ -104,6 +106,7 @@ class Duties:
 
     def tick(self) -> None:
         """What is due now."""
+        self._keep_pace()
         now = self._clock.now()
         failing = self._post.failing(PROBATION)
         unreachable = [name for name, (_, refused) in failing.items() if refused]
@@ -135,6 +138,17 @@ class Duties:
             self._post.wake(wake)
         self._every_tick()
 
+    def _keep_pace(self) -> None:
+        """Deadlines move with a clock that is set."""
+        step = self._steps.take()
+        if not step:
+            return
+        self._started += step
+        log.warning("the clock was set", seconds=round(step, 3))
+        if self._store.is_sqlite:
+            with self._store.write() as connection:
+                steps.move(connection, step, self._clock.now())
+
     def _watchdog_missing(self, text: str | None, now: float) -> bool:
         self.figures.watchdog_at = float(text) if text else 0.0
         deadman = self.settings.deadman
@@ -142,12 +156,12 @@ class Duties:
         return deadman is not None and now - max(self.figures.watchdog_at, self._started) > deadman.every
 
     def sweep(self) -> None:
-        """All that is old goes, step by step."""
-        settings = self.settings
-        while not self._stopping.is_set():
+        """All that is old goes, step by step, with pauses for those who have more to do."""
+        settings, gone = self.settings, keeping.STEP
+        while gone >= keeping.STEP and not self._stopping.wait(_BREATH):
             gone = keeping.sweep(self._store, settings.history.keep, settings.audit.keep, self._clock.now())
-            if gone < keeping.STEP:
-                return
+        while not self._stopping.wait(_BREATH) and self._store.shrink():
+            pass
 
     def reconcile(self) -> None:
         """One look at all Alertmanagers."""

@@ -32,6 +32,4 @@ def sweep(store: Store, history: float, audit_for: float, now: float) -> int:
         if entries:
             connection.execute(sa.delete(audit).where(audit.c.id.in_(entries)))
         connection.execute(sa.delete(memories).where(memories.c.updated_at < now - history))
-    if ids or entries:
-        store.shrink()
     return len(ids) + len(entries)

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from alerter.duties.alertmanager import View
-from alerter.intake import booking
+from alerter.intake import ending
 from alerter.model import Mark, Status
 from alerter.outbox.rows import Tray
 from alerter.routing.policy import Policy
@@ -69,6 +69,6 @@ def close(connection: Connection, policy: Policy, reasons: Mapping[int, str], no
     rows = connection.execute(
         sa.select(episodes).where(episodes.c.id.in_(list(reasons)), episodes.c.status == Status.FIRING)
     ).all()
-    ended = [(row, booking.end_values(BY, reasons[row.id], now)) for row in rows]
-    booking.end(connection, tray, ended, now, marks=[Mark.RECONCILED])
+    ended = [(row, ending.end_values(None, BY, reasons[row.id], now)) for row in rows]
+    ending.end(connection, tray, ended, now, marks=[Mark.RECONCILED])
     return len(rows), tray.write()

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
 from alerter.intake import booking
-from alerter.intake.booking import Taken
 from alerter.intake.states import Change
 from alerter.model import Alert
 from alerter.routing.policy import Policy
@@ -83,7 +82,9 @@ class Intake:
 
     def _commit(self, batch: list[tuple[Sequence[Alert], Future[Counter[Change]]]]) -> None:
         try:
-            taken = self._book([alerts for alerts, _ in batch])
+            policy, now = self.policy, self._clock.now()
+            with self._store.write() as connection:
+                taken = booking.take_all(connection, policy, [alerts for alerts, _ in batch], now)
         except Exception as error:
             if len(batch) > 1:  # one of them may be the cause: none has to pay for another's
                 for each in batch:
@@ -98,9 +99,4 @@ class Intake:
         self._repeats.recovered("store", "taking in again")
         for (_, done), result in zip(batch, taken, strict=True):
             done.set_result(result.changes)
-        self._wake({receiver for result in taken for receiver in result.wake})
-
-    def _book(self, batch: Sequence[Sequence[Alert]]) -> list[Taken]:
-        policy, now = self.policy, self._clock.now()
-        with self._store.write() as connection:
-            return [booking.take(connection, policy, alerts, now) for alerts in batch]
+        self._wake(taken[0].wake)

@@ -12,7 +12,9 @@ from sqlalchemy.engine import Connection, Row
 from alerter.model import Status
 from alerter.outbox.rows import DEAD, PENDING
 from alerter.store.engine import Store
-from alerter.store.schema import episodes, outbox
+from alerter.store.schema import episodes, is_pending, outbox
+
+_LONGEST = 3600.0  # seconds that a provider may ask us to wait
 
 
 @dataclass(frozen=True)
@@ -60,8 +62,12 @@ def firing(connection: Connection, limit: int) -> Sequence[Row[Any]]:
     return connection.execute(query.order_by(episodes.c.id.desc()).limit(limit)).all()
 
 
-def free_leases(connection: Connection, store: Store) -> None:
-    """On SQLite there is one alerter: at its start nobody else holds a lease."""
+def free_leases(connection: Connection, store: Store, now: float) -> None:
+    """On SQLite there is one alerter: at its start nobody else holds a lease, and no wait is longer than the longest.
+
+    The clock may have been set back meanwhile.
+    """
     if store.is_sqlite:
-        held = (outbox.c.state == PENDING, outbox.c.lease_until.is_not(None))
+        held = (is_pending, outbox.c.lease_until.is_not(None))
         connection.execute(sa.update(outbox).where(*held).values(lease_until=None, lease_by=None))
+        connection.execute(sa.update(outbox).where(is_pending, outbox.c.next_at > now + _LONGEST).values(next_at=now))

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import json
-import uuid
+import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, Row
 
 from alerter.model import Action, Mark, Severity
 from alerter.routing.policy import Ability
+from alerter.store import bulk
+from alerter.store.episodes import chunks
 from alerter.store.schema import outbox
 
 PENDING, ACCEPTED, SUPERSEDED, DEAD, COLLAPSED = "pending", "accepted", "superseded", "dead", "collapsed"
 CRITICAL_LIFE, LIFE = 24 * 3600.0, 6 * 3600.0  # seconds for which a delivery is tried
-CHUNK = 500  # parameters of a statement, below every store's limit
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,11 @@ class About:
     key: str
     group: str
     severity: Severity
+
+    @classmethod
+    def of(cls, row: Row[Any]) -> About:
+        """Of an episode's row."""
+        return cls(row.id, row.key, row.group_id, Severity(row.severity))
 
 
 @dataclass
@@ -66,27 +72,31 @@ class Tray:
 
     def write(self) -> set[str]:
         """Puts all into the store; answers the receivers that have something to do."""
-        rows = self._rows + [row for row in self._groups.values() if not self._merged(row)]
+        rows = self._rows + self._unmerged()
         for row in rows:
-            row["news"] = json.dumps(row["news"])
+            row["news"] = json.dumps(list(row["news"]))
             row["marks"] = ",".join(sorted(row["marks"]))
-        for start in range(0, len(rows), 10 * CHUNK):
-            self.connection.execute(sa.insert(outbox), rows[start : start + 10 * CHUNK])
+            row["severity"] = row["severity"].value
+        bulk.insert(self.connection, outbox, rows)
         return {row["receiver"] for row in rows if row["state"] == PENDING} | {receiver for receiver, _ in self._groups}
 
-    def _merged(self, row: dict[str, Any]) -> bool:
-        """Whether a row that waits for the same group, and was never tried, tells this as well."""
-        waiting = self.connection.execute(
-            sa.select(outbox)
-            .where(outbox.c.state == PENDING, outbox.c.receiver == row["receiver"], outbox.c.subject == row["subject"])
-            .where(outbox.c.attempts == 0, outbox.c.storm.is_(None))
-            .order_by(outbox.c.id.desc())
-            .limit(1)
-        ).first()
-        if waiting is None:
-            return False
+    def _unmerged(self) -> list[dict[str, Any]]:
+        """The groups' rows, without those that are told by a row which waits anyway, and was never tried."""
+        waiting: dict[tuple[str, str], Row[Any]] = {}
+        for some in chunks(list(self._groups)):
+            query = (
+                sa.select(outbox)
+                .where(outbox.c.state == PENDING, outbox.c.attempts == 0, outbox.c.storm.is_(None))
+                .where(outbox.c.receiver.in_({receiver for receiver, _ in some}))
+                .where(outbox.c.subject.in_({subject for _, subject in some}))
+                .order_by(outbox.c.id)
+            )
+            waiting |= {(row.receiver, row.subject): row for row in self.connection.execute(query)}
+        return [row for key, row in self._groups.items() if key not in waiting or not self._merged(waiting[key], row)]
+
+    def _merged(self, waiting: Row[Any], row: dict[str, Any]) -> bool:
+        """Whether `waiting` tells `row` as well from now on; not if somebody began to send it."""
         marks = set(filter(None, waiting.marks.split(","))) | set(row["marks"])
-        urgent = waiting.urgent or row["urgent"]
         changed = self.connection.execute(
             sa.update(outbox)
             .where(outbox.c.id == waiting.id, outbox.c.attempts == 0, outbox.c.state == PENDING)
@@ -94,8 +104,8 @@ class Tray:
                 news=json.dumps(list(dict.fromkeys([*json.loads(waiting.news), *row["news"]]))),
                 marks=",".join(sorted(marks)),
                 note=row["note"] or waiting.note,
-                urgent=urgent,
-                severity=min(Severity(waiting.severity), Severity(row["severity"]), key=lambda each: each.rank),
+                urgent=waiting.urgent or row["urgent"],
+                severity=min(Severity(waiting.severity), row["severity"], key=lambda each: each.rank),
                 expires_at=max(waiting.expires_at, row["expires_at"]),
             )
         )
@@ -114,15 +124,15 @@ class Tray:
     ) -> dict[str, Any]:
         urgent = about.severity is Severity.CRITICAL
         return {
-            "delivery_id": str(uuid.uuid4()),
+            "delivery_id": secrets.token_hex(16),
             "receiver": receiver,
             "subject": about.group if grouped else about.key,
             "grouped": grouped,
-            "action": action,
+            "action": action.value,
             "marks": list(marks),
             "note": note,
             "episode_id": about.id,
-            "news": [about.id],
+            "news": {about.id: None},  # a set that keeps its order
             "severity": about.severity,
             "urgent": urgent,
             "state": state,
@@ -137,7 +147,7 @@ class Tray:
 
 
 def _merge(known: dict[str, Any], row: dict[str, Any]) -> None:
-    known["news"] = list(dict.fromkeys([*known["news"], *row["news"]]))
+    known["news"].update(row["news"])
     known["marks"] = sorted({*known["marks"], *row["marks"]})
     known["urgent"] = known["urgent"] or row["urgent"]
     known["expires_at"] = max(known["expires_at"], row["expires_at"])

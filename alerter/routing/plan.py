@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from alerter.routing.matchers import all_match
 from alerter.routing.options import Route, Target
@@ -51,6 +52,11 @@ class Routing:
     routes: Sequence[Route]
     default: Target
     periods: Mapping[str, QuietPeriod]
+
+    @cached_property
+    def labels(self) -> tuple[str, ...]:
+        """All that a plan can depend on, but for the time."""
+        return tuple(sorted({matcher.label for route in self.routes for matcher in route.match}))
 
     def plan(self, labels: Mapping[str, str], now: float) -> Plan:
         """What an alert with `labels` leads to that comes at `now`, seconds since the epoch."""

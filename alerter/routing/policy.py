@@ -50,5 +50,25 @@ class Policy:
         return Plan(others, plan.escalations, plan.because)
 
 
+class Planner:
+    """Plans of one moment. Alerts that no matcher can tell apart get the same one, which is made once."""
+
+    def __init__(self, policy: Policy, now: float) -> None:
+        self.policy = policy
+        self._now = now
+        self._labels = policy.routing.labels
+        self._plans: dict[tuple[str | None, ...], Plan] = {}
+
+    def plan(self, alert: Alert) -> Plan:
+        """As `Policy.plan`."""
+        if alert.source == OWN_SOURCE:
+            return self.policy.plan(alert, self._now)
+        looked_at = tuple(map(alert.labels.get, self._labels))
+        plan = self._plans.get(looked_at)
+        if plan is None:
+            plan = self._plans[looked_at] = self.policy.plan(alert, self._now)
+        return plan
+
+
 DEADMAN = "PostwatchDeadMan"
 """The own alert that says that the watchdog stays away."""

@@ -6,7 +6,8 @@ replicas take turns by an advisory lock, so that a decision is made on what the 
 
 from __future__ import annotations
 
-import logging
+import fcntl
+import importlib
 import os
 import sqlite3
 import threading
@@ -17,30 +18,24 @@ from typing import Any
 
 import psycopg
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
-from alembic.util import CommandError
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
+from alerter.store import failures
+from alerter.store.failures import StoreFailed, StoreUnusable
+from alerter.store.schema import REVISION
 from chassis.clock import Clock
 from chassis.secrets import SecretUrl, safe_url
+
+__all__ = ["Store", "StoreFailed", "StoreUnusable"]
 
 _BUSY = 5.0  # seconds that another process, `retry` for example, may hold SQLite's lock
 _PATIENCE = 10  # seconds to wait for a free connection
 _WRITERS = 7_706_873_720  # the advisory lock's number
 _MIGRATING = _WRITERS + 1
+_TURNS = 770_687_372  # of locks with two numbers, which are others
 _VACUUM_STEP = 200  # pages
-_CLASSES = {"28": "the log-in is refused", "53": "it has no room left", "57": "it is shutting down"}  # of SQLSTATE
-
-
-class StoreFailed(Exception):
-    """The store cannot be used now; the text says why, without a secret, and fits on a line."""
-
-
-class StoreUnusable(StoreFailed):
-    """It will not be better by itself: a wrong address, a corrupt file, a newer schema."""
 
 
 class Store:
@@ -52,6 +47,7 @@ class Store:
         self.safe_url = safe_url(text)
         self._clock = clock
         self._lock = threading.Lock()
+        self._alone: int | None = None
         try:
             parsed = make_url(text)
         except ArgumentError:
@@ -68,9 +64,10 @@ class Store:
             raise StoreUnusable(f"storage: {parsed.drivername} is not known; sqlite or postgresql+psycopg")
 
     def open(self) -> None:
-        """Makes or verifies the database. Raises StoreUnusable or StoreFailed."""
+        """Makes or verifies the database, which is ours alone until `close`. Raises StoreUnusable or StoreFailed."""
         if self.is_sqlite:
             self._own_file()
+            self._stay_alone()
         with self._told():
             with self.engine.connect() as connection:
                 if self.is_sqlite:
@@ -92,13 +89,20 @@ class Store:
                 yield connection
 
     @contextmanager
-    def touch(self) -> Iterator[Connection]:
-        """A transaction that changes rows of its own alone: it waits for no writer where the store can do so."""
+    def touch(self, turn: str = "") -> Iterator[Connection]:
+        """A transaction that changes rows of its own alone: it waits for no writer where the store can do so.
+
+        With a `turn` it waits for those, of all replicas, that have the same one.
+        """
         if self.is_sqlite:
             with self.write() as connection:
                 yield connection
             return
         with self._told(), self.engine.begin() as connection:
+            if turn:
+                connection.execute(
+                    sa.text("SELECT pg_advisory_xact_lock(:n, hashtext(:turn))"), {"n": _TURNS, "turn": turn}
+                )
             yield connection
 
     @contextmanager
@@ -113,17 +117,23 @@ class Store:
             return self._clock.now()
         return float(connection.execute(sa.text("SELECT extract(epoch FROM clock_timestamp())")).scalar_one())
 
-    def shrink(self) -> None:
-        """Gives a little of what was deleted back to the disk; PostgreSQL sees to it by itself."""
-        if self.is_sqlite:
-            with self._told(), self._lock, self.engine.connect() as connection:
-                driver = connection.connection.driver_connection
-                if driver is not None:
-                    driver.execute(f"PRAGMA incremental_vacuum({_VACUUM_STEP})").fetchall()
+    def shrink(self) -> bool:
+        """Gives a little of what was deleted back to the disk; whether there is more. PostgreSQL does so by itself."""
+        if not self.is_sqlite:
+            return False
+        with self._told(), self._lock, self.engine.connect() as connection:
+            driver = connection.connection.driver_connection
+            if driver is None:
+                return False
+            driver.execute(f"PRAGMA incremental_vacuum({_VACUUM_STEP})").fetchall()
+            return bool(driver.execute("PRAGMA freelist_count").fetchone()[0])
 
     def close(self) -> None:
         """Lets all connections go."""
         self.engine.dispose()
+        if self._alone is not None:
+            os.close(self._alone)
+            self._alone = None
 
     def _own_file(self) -> None:
         try:
@@ -131,30 +141,32 @@ class Store:
             os.close(os.open(self._file, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600))
             if self._file.stat().st_mode & 0o077:
                 self._file.chmod(0o600)
+            # On a file of its own: SQLite has locks on its, which would go when another descriptor of it is closed.
+            self._alone = os.open(f"{self._file}.lock", os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise StoreUnusable(
                 f"storage: {self._file} cannot be used: {error.strerror}; the folder has to exist and be writable"
             ) from None
 
+    def _stay_alone(self) -> None:
+        """Leases know one alerter for each file."""
+        try:
+            if self._alone is not None:
+                fcntl.flock(self._alone, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise failures.taken(self._file) from None
+
     def _verify(self, connection: Connection) -> None:
         answer = connection.execute(sa.text("PRAGMA quick_check(1)")).scalar()
         if answer != "ok":
-            raise StoreUnusable(_corrupt(self._file))
+            raise failures.damaged(self._file)
 
     def _migrate(self) -> None:
-        logging.getLogger("alembic").setLevel(logging.WARNING)
-        config = Config()
-        config.set_main_option("script_location", "alerter:store/migrations")
         with self.write() if self.is_sqlite else self.engine.begin() as connection:
             if not self.is_sqlite:
                 connection.execute(sa.text("SELECT pg_advisory_xact_lock(:n)"), {"n": _MIGRATING})
-            config.attributes["connection"] = connection
-            try:
-                command.upgrade(config, "head")
-            except CommandError as error:
-                raise StoreUnusable(
-                    f"storage: its tables are of a newer version of Postwatch ({error}); use that version"
-                ) from None
+            if _revision(connection) != REVISION:
+                importlib.import_module("alerter.store.migrating").upgrade(connection)
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -162,42 +174,22 @@ class Store:
             yield
         except DBAPIError as error:
             raise self._failure(error.orig or error) from error
+        except (psycopg.Error, sqlite3.Error) as error:  # of what is asked of the driver itself
+            raise self._failure(error) from error
         except SQLAlchemyError as error:
             raise StoreFailed(f"storage: {type(error).__name__}") from error
 
     def _failure(self, error: BaseException) -> StoreFailed:
         if isinstance(error, sqlite3.Error):
-            return self._sqlite_failure(error)
-        if isinstance(error, psycopg.Error) and error.sqlstate:
-            state = error.sqlstate
-            what = {"28": "the log-in is refused", "53": "it has no room left", "57": "it is shutting down"}.get(
-                state[:2]
-            )
-            text = what or error.diag.message_primary or type(error).__name__
-            kind = StoreUnusable if state[:2] in ("28", "3D") else StoreFailed
-            return kind(f"storage: {text} ({self.safe_url})")
-        return StoreFailed(f"storage: no connection to {self.safe_url}")
-
-    def _sqlite_failure(self, error: sqlite3.Error) -> StoreFailed:
-        name = getattr(error, "sqlite_errorname", "")
-        if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-            return StoreUnusable(_corrupt(self._file))
-        what = {
-            "SQLITE_FULL": "the disk is full; free some of it, and all goes on",
-            "SQLITE_BUSY": "another process holds its lock; `fuser` shows which",
-            "SQLITE_READONLY": "it may not be written to",
-            "SQLITE_CANTOPEN": "it cannot be opened",
-            "SQLITE_IOERR": "the disk gives errors; `dmesg` may say more",
-        }
-        text = next((text for start, text in what.items() if name.startswith(start)), name or type(error).__name__)
-        return StoreFailed(f"storage: {self._file}: {text}")
+            return failures.of_sqlite(error, self._file)
+        return failures.of_postgresql(error, self.safe_url)
 
 
-def _corrupt(file: Path) -> str:
-    return (
-        f"storage: {file} is damaged, or no database of ours. Put it aside and start anew, or restore a backup;"
-        f' `sqlite3 {file} ".recover"` saves what can be read'
-    )
+def _revision(connection: Connection) -> str | None:
+    if not sa.inspect(connection).has_table("alembic_version"):
+        return None
+    revision: str | None = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
+    return revision
 
 
 def _sqlite(url: sa.URL) -> Engine:

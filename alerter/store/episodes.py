@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from alerter.model import Alert, Status, Told, digest
-from alerter.store.schema import episodes
+from alerter.store.schema import episodes, is_firing, is_latest
 
 CHUNK = 500  # values in one statement, below every store's limit
+_json = json.JSONEncoder(ensure_ascii=False).encode  # made once; `json.dumps` makes one each time
 
 
 def latest(connection: Connection, keys: list[str]) -> dict[str, Row[Any]]:
@@ -24,7 +26,7 @@ def latest(connection: Connection, keys: list[str]) -> dict[str, Row[Any]]:
     )  # fmt: skip
     found: dict[str, Row[Any]] = {}
     for some in chunks(keys):
-        where = (columns.key.in_(some), columns.latest.is_(True))
+        where = (columns.key.in_(some), is_latest)
         found |= {row.key: row for row in connection.execute(query.where(*where))}
     return found
 
@@ -38,8 +40,8 @@ def values(alert: Alert, content: str, now: float) -> dict[str, Any]:
         "fingerprint": alert.fingerprint,
         "group_id": alert.group,
         "group_key": alert.group_key,
-        "status": alert.status,
-        "severity": alert.severity,
+        "status": alert.status.value,
+        "severity": alert.severity.value,
         "service": alert.service,
         "starts_at": alert.starts_at,
         "received_at": now,
@@ -51,8 +53,8 @@ def words(alert: Alert, content: str, now: float) -> dict[str, Any]:
     """What may change while it fires."""
     return {
         "message": alert.summary,
-        "labels": json.dumps(dict(alert.labels), ensure_ascii=False),
-        "annotations": json.dumps(dict(alert.annotations), ensure_ascii=False),
+        "labels": _json(dict(alert.labels)),
+        "annotations": _json(dict(alert.annotations)),
         "content": content,
         "generator_url": alert.generator_url,
         "external_url": alert.external_url,
@@ -62,9 +64,7 @@ def words(alert: Alert, content: str, now: float) -> dict[str, Any]:
 
 def content_of(alert: Alert) -> str:
     """A digest of what a person would be told."""
-    return digest(
-        *(text for pairs in (alert.labels, alert.annotations) for pair in sorted(pairs.items()) for text in pair)
-    )
+    return digest(*chain.from_iterable(sorted(alert.labels.items()) + sorted(alert.annotations.items())))
 
 
 def told(row: Row[Any]) -> Told:
@@ -113,5 +113,5 @@ def update_many(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> No
 
 def firing_labels(connection: Connection) -> list[dict[str, str]]:
     """Of all that fires."""
-    query = sa.select(episodes.c.labels).where(episodes.c.status == Status.FIRING)
+    query = sa.select(episodes.c.labels).where(is_firing)
     return [json.loads(text) for text in connection.execute(query).scalars()]

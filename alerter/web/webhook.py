@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections.abc import Callable
 from functools import partial
+from typing import TypeVar, TypeVarTuple
 
 import anyio
 from starlette.requests import Request
@@ -22,8 +23,11 @@ from chassis.log import get_logger
 
 log = get_logger(__name__)
 
+Given = TypeVarTuple("Given")
+Done = TypeVar("Done")
 _SOURCE = re.compile(r"[A-Za-z0-9_.-]{1,63}", re.ASCII)
 _PATIENCE = 20.0  # seconds for the commit
+_SMALL = 16 << 10  # bytes of a body whose decoding nobody notices; changing threads would take longer
 
 
 class Door:
@@ -72,8 +76,9 @@ def routes(intake: Intake, tally: Tally, limit: int, truncated: Callable[[], Non
             return _error(400, "the source in the path may have letters, digits, _ . - and be no longer than 63")
         body = await request.body()
         encoding = request.headers.get("content-encoding", "")
+        large = len(body) > _SMALL or bool(encoding)
         try:
-            webhook = await anyio.to_thread.run_sync(_read, body, encoding, limit, source)
+            webhook = await _beside(large, _read, body, encoding, limit, source)
         except BadPayload as error:
             log.warning("webhook refused", reason=str(error), source=source)
             return _error(400, str(error))
@@ -90,7 +95,7 @@ def routes(intake: Intake, tally: Tally, limit: int, truncated: Callable[[], Non
             return _error(503, str(error))
         except TimeoutError:
             return _error(503, "the store takes too long")
-        tally.taken(webhook.alerts)
+        await _beside(large, tally.taken, webhook.alerts)
         if webhook.truncated > 0:
             log.warning("alertmanager left alerts out", count=webhook.truncated, advice="set max_alerts: 0")
             await anyio.to_thread.run_sync(truncated)
@@ -100,6 +105,11 @@ def routes(intake: Intake, tally: Tally, limit: int, truncated: Callable[[], Non
 
     post = partial(Route, endpoint=answer, methods=["POST"])
     return [post("/webhook"), post("/webhook/{source}")]
+
+
+async def _beside(large: bool, work: Callable[[*Given], Done], *given: *Given) -> Done:
+    """What `work` answers, by another thread where it is much, so that others are answered meanwhile."""
+    return await anyio.to_thread.run_sync(work, *given) if large else work(*given)
 
 
 def _read(body: bytes, encoding: str, limit: int, source: str) -> Webhook:

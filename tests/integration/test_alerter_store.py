@@ -5,132 +5,36 @@ import stat
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
-from alerter.duties import due, itself, keeping, reconcile
+from alerter.duties import due, itself, reconcile
 from alerter.duties.alertmanager import View
 from alerter.duties.taking import Taking
 from alerter.intake import booking
 from alerter.intake.states import Change
-from alerter.model import Action, Alert, Mark, Reason, Severity, Status
-from alerter.outbox import claims
-from alerter.outbox.claims import Claim
-from alerter.receivers.base import Accepted, DeliveryFailed
-from alerter.routing.policy import Ability, Policy
-from alerter.settings import AlerterSettings
-from alerter.store import auditing
-from alerter.store.auditing import Deed
-from alerter.store.engine import Store, StoreFailed, StoreUnusable
-from alerter.store.schema import audit, episodes, metadata, outbox, tellings
-from chassis.clock import ManualClock
-from chassis.secrets import SecretUrl
-from chassis.settings import parse
-from tests.support.databases import create_database, drop_database
-
-SETTINGS = """
-receivers:
-  - {name: oncall, kind: webhook, url: https://a.example.com, secret: s}
-  - {name: ops, kind: webhook, url: https://b.example.com, secret: s}
-  - {name: sms, kind: webhook, url: https://c.example.com, secret: s}
-  - {name: chat, kind: webhook, url: https://d.example.com, secret: s}
-routes:
-  - match: ['severity="critical"', 'team!="chat"']
-    receivers: [oncall]
-    fallback: {after: 30s, receivers: [sms]}
-    escalate: {after: 10m, receivers: [ops]}
-  - {match: ['team="chat"'], receivers: [chat]}
-  - {match: ['severity="warning"'], receivers: [ops], repeat: 4h}
-default: {receivers: []}
-deadman: {match: ['alertname="Watchdog"'], every: 3m, receivers: [oncall]}
-"""
+from alerter.model import Action, Mark, Reason
+from alerter.outbox import claims, outcomes
+from alerter.receivers.base import DeliveryFailed
+from alerter.store.engine import StoreUnusable
+from alerter.store.schema import REVISION, metadata, outbox
+from tests.support import booked
+from tests.support.booked import World, firing, over
 
 
-class World:
-    """A store, a policy, a clock, and a receiver that does as it is told."""
-
-    def __init__(self, url: str) -> None:
-        self.clock = ManualClock()
-        self.store = Store(SecretUrl(url), self.clock)
-        self.store.open()
-        if not self.store.is_sqlite:  # leases by the test's clock
-            self.store.moment = lambda connection: self.clock.now()  # type: ignore[method-assign]
-        settings = parse(SETTINGS, AlerterSettings, {})
-        every = frozenset(Action)
-        names = [options.name for options in settings.receiver_options()]
-        assert settings.deadman is not None
-        self.policy = Policy(
-            settings.routing,
-            {name: Ability(name == "chat", every) for name in names},
-            settings.deadman.match,
-            settings.deadman.receivers,
-        )
-
-    def hear(self, *alerts: Alert) -> Any:
-        with self.store.write() as connection:
-            return booking.take(connection, self.policy, alerts, self.clock.now())
-
-    def claim(self, receiver: str, holder: str = "me", count: int = 100) -> list[Claim]:
-        with self.store.touch() as connection:
-            return claims.claim(connection, receiver, holder, self.clock.now(), count, urgent=None)
-
-    def accept(self, claimed: Claim, memory: dict[str, str] | None = None, holder: str = "me") -> None:
-        with self.store.touch() as connection:
-            claims.accept(connection, claimed, holder, Accepted(memory), self.clock.now())
-
-    def deliver(self, receiver: str) -> list[tuple[str, str]]:
-        """Everything that may be sent, accepted: action and the first alert's name."""
-        told = []
-        while claimed := self.claim(receiver):
-            for each in claimed:
-                if each.message is None:
-                    with self.store.touch() as connection:
-                        claims.settle(connection, each, "me", self.clock.now())
-                    continue
-                told.append((str(each.action), each.message.alerts[0].alert.name))
-                self.accept(each)
-        return told
-
-    def look(self, *unreachable: str) -> due.Done:
-        with self.store.write() as connection:
-            return due.look(connection, self.policy, unreachable, self.clock.now())
-
-    def states(self) -> list[tuple[str, str, str]]:
-        query = sa.select(outbox.c.receiver, outbox.c.action, outbox.c.state).order_by(outbox.c.id)
-        with self.store.read() as connection:
-            return [tuple(row) for row in connection.execute(query)]
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=booked.STORES)
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
-    if request.param == "sqlite":
-        made = World(f"sqlite:///{tmp_path / 'alerter.db'}")
+    with booked.world(request.param, request, tmp_path) as made:
         yield made
-        made.store.close()
-        return
-    database = create_database(request.getfixturevalue("pg15"), "empty")
-    made = World(database.url.replace("postgresql://", "postgresql+psycopg://", 1))
-    yield made
-    made.store.close()
-    drop_database(database)
-
-
-def firing(name: str = "A", severity: str = "critical", group: str = "g", **labels: str) -> Alert:
-    named = {"alertname": name, "severity": severity, "service": "queues", **labels}
-    return Alert("default", name, Status.FIRING, named, {"summary": name}, 1000.0, None, "", "http://am-0:9093", group)
-
-
-def over(alert: Alert) -> Alert:
-    return replace(alert, status=Status.RESOLVED, ends_at=2000.0)
 
 
 def test_migrations_make_what_the_schema_says(world: World) -> None:
     with world.store.read() as connection:
         found = compare_metadata(MigrationContext.configure(connection), metadata)
+        assert connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar() == REVISION
     assert [each for each in found if "partial" not in str(each)] == []
 
 
@@ -186,7 +90,7 @@ def test_the_fallback_is_told_in_time_and_hears_of_the_end(world: World) -> None
     (claimed,) = world.claim("oncall")
     failure = DeliveryFailed(Reason.UNAVAILABLE, "503", retry=True)
     with world.store.touch() as connection:
-        claims.postpone(connection, claimed, "me", failure, world.clock.now() + 60, counts=True)
+        outcomes.postpone(connection, claimed, "me", failure, world.clock.now() + 60, counts=True)
     world.clock.advance(29)
     assert world.look().fallbacks == 0
     world.clock.advance(2)
@@ -209,7 +113,7 @@ def test_the_fallback_does_not_wait_for_what_is_lost(world: World, how: str) -> 
     failure = DeliveryFailed(Reason.AUTH, "401", retry=False, opens_circuit=True)
     if how == "dead":
         with world.store.touch() as connection:
-            claims.bury(connection, claimed, "me", failure, world.clock.now())
+            outcomes.bury(connection, claimed, "me", failure, world.clock.now())
     assert world.look(*(["oncall"] if how == "refused" else [])).fallbacks == 1
     assert world.deliver("sms") == [("trigger", "A")]
 
@@ -286,26 +190,6 @@ def test_a_group_is_one_message(world: World) -> None:
     assert (claimed.action, dict(claimed.message.memory)) == (Action.TRIGGER, {})
 
 
-def test_a_storm_is_told_as_one_and_closed_as_one(world: World) -> None:
-    alerts = [firing(f"S{number}", "warning" if number else "critical", team="x") for number in range(50)]
-    world.hear(*[replace(each, labels={**each.labels, "severity": "warning"}) for each in alerts])
-    with world.store.touch() as connection:
-        assert claims.collapse(connection, "ops", world.clock.now(), urgent=False) == 50
-    (storm,) = world.claim("ops")
-    assert storm.message is not None
-    assert storm.message.storm is not None
-    assert (storm.message.storm.count, storm.message.storm.worst, len(storm.ids)) == (50, Severity.WARNING, 50)
-    assert world.claim("ops") == []
-    world.accept(storm)
-    calm = [over(replace(each, labels={**each.labels, "severity": "warning"})) for each in alerts]
-    world.hear(*calm[:49])
-    assert world.deliver("ops") == []
-    world.hear(calm[49])
-    (end,) = world.claim("ops")
-    assert end.message is not None
-    assert (end.action, end.message.dedup_key) == (Action.RESOLVE, storm.message.dedup_key)
-
-
 def test_the_watchdog_is_not_told_but_missed(world: World) -> None:
     world.hear(firing("Watchdog", "none"))
     assert world.states() == []
@@ -331,36 +215,6 @@ def test_what_alertmanager_forgot_is_closed_with_a_note(world: World) -> None:
     assert {each.message.alerts[0].alert.name for each in ended if each.message} == {"gone", "silent"}
     assert all(each.message and each.message.marks == {Mark.RECONCILED} for each in ended)
     assert world.hear(firing("silent")).changes == {Change.OPENED: 1}
-
-
-def test_the_audit_cannot_be_changed(world: World) -> None:
-    with world.store.write() as connection:
-        auditing.write_down(connection, "ann", Deed.ACKNOWLEDGED, "alert 1", 1_795_000_000.0)
-    for statement in (sa.update(audit).values(who="bob"), sa.delete(audit)):
-        with pytest.raises(StoreFailed), world.store.write() as connection:
-            connection.execute(statement)
-
-
-def test_what_is_old_goes(world: World) -> None:
-    world.hear(firing("old"), firing("fires"))
-    world.deliver("oncall")
-    world.hear(over(firing("old")))
-    world.deliver("oncall")
-    world.clock.advance(400 * 86400)
-    assert keeping.sweep(world.store, 365 * 86400, 2557 * 86400, world.clock.now()) == 1
-    with world.store.read() as connection:
-        assert connection.execute(sa.select(episodes.c.fingerprint)).scalars().all() == ["fires"]
-        assert set(connection.execute(sa.select(outbox.c.episode_id)).scalars()) == {2}
-        assert set(connection.execute(sa.select(tellings.c.episode_id)).scalars()) == {2}
-
-
-def test_many_at_once(world: World) -> None:
-    number = 20_000 if world.store.is_sqlite else 3_000
-    alerts = [firing(f"N{each}") for each in range(number)]
-    assert world.hear(*alerts).changes == {Change.OPENED: number}
-    assert world.hear(*alerts).changes == {Change.STILL: number}
-    with world.store.read() as connection:
-        assert connection.execute(sa.select(sa.func.count()).select_from(outbox)).scalar() == number
 
 
 def test_the_file_is_ours_alone(tmp_path: Path) -> None:
