@@ -105,10 +105,10 @@ class PagerDutyReceiver:
         return event
 
     def _failure(self, answer: Answer) -> DeliveryFailed:
+        said = answer.content
         try:
-            said = json.loads(answer.text)
             told = "; ".join([str(said.get("message", "")), *(str(each) for each in said.get("errors", []))])
-        except (ValueError, AttributeError, TypeError):
+        except (AttributeError, TypeError):
             told = answer.text
         if answer.status == 400 and _ABOUT_KEY.search(told):
             text = f"{answer.host} refuses the routing key: {self._wire.said(told)}"

@@ -208,10 +208,7 @@ class SlackReceiver:
         assert self._options.token is not None  # noqa: S101  # the options hold one of the two
         token = reveal(self._options.token, "token")
         answer = self._wire.post(f"{self._options.url}/{method}", body, kind, {"Authorization": f"Bearer {token}"})
-        try:
-            said = json.loads(answer.text)
-        except ValueError:
-            said = None
+        said = answer.content
         if not isinstance(said, dict):
             raise _Refused("", answer)
         if said.get("ok") is True:

@@ -6,7 +6,6 @@ repetition as such: after a time-out the number is tried once more, and no more.
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Literal, Self
 from urllib.parse import urlencode
 
@@ -126,8 +125,8 @@ class SmsReceiver:
         raise self._failure(answer)
 
     def _failure(self, answer: Answer) -> DeliveryFailed:
+        said = answer.content
         try:
-            said = json.loads(answer.text)
             code, told = int(said.get("code") or 0), str(said.get("message", ""))
         except (ValueError, AttributeError, TypeError):
             code, told = 0, answer.text

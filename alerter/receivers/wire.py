@@ -5,6 +5,7 @@ Texts of failures name the provider's host and never a path, a header or what th
 
 from __future__ import annotations
 
+import json
 import logging
 import ssl
 import threading
@@ -31,6 +32,7 @@ from chassis.settings import InputFile
 logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)
 
 _LARGEST_ANSWER = 64 << 10  # bytes; none of the providers says more
+_LOOKED_AT = 2000  # characters of what a provider says, which is more than anybody is shown
 _LONGEST_WAIT = 3600.0  # seconds; whoever asks for longer is asked again then
 _AGENT = "postwatch-alerter"
 
@@ -83,6 +85,14 @@ class Answer:
     status: int
     headers: Mapping[str, str]  # names in lower case
     text: str
+
+    @property
+    def content(self) -> Any:
+        """What the text says as JSON; None if it is none."""
+        try:
+            return json.loads(self.text)
+        except (ValueError, RecursionError):
+            return None
 
     @property
     def retry_after(self) -> float | None:
@@ -164,13 +174,14 @@ class Wire:
 
     def said(self, text: str, limit: int = 200) -> str:
         """What a provider said, for an error: on one line, short, without secrets."""
-        line = " ".join("".join(c if c.isprintable() else " " for c in redact(text, self._secrets)).split())
+        text = redact(text[:_LOOKED_AT], self._secrets)  # it takes its time, the more there is the longer
+        line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
         return line if len(line) <= limit else line[: limit - 1] + "…"
 
     def failure(self, answer: Answer, told: str = "") -> DeliveryFailed:
         """What the status alone means; `told` is the provider's own explanation."""
-        because = f": {self.said(told or answer.text)}" if (told or answer.text).strip() else ""
-        text = f"{answer.host} answered {answer.status}{because}"
+        said = self.said(told or answer.text)
+        text = f"{answer.host} answered {answer.status}{': ' if said else ''}{said}"
         match answer.status:
             case 401 | 403 | 407:
                 return DeliveryFailed(Reason.AUTH, text, retry=True, opens_circuit=True)

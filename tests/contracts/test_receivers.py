@@ -281,6 +281,25 @@ def test_a_page_in_the_provider_s_place_is_no_acceptance(web: Any) -> None:
         assert failure(it).retry
 
 
+NONSENSE = [
+    "", "\x00" * 100, "[" * 60_000, '"', "null", "[1, 2]", "x" * 300_000, '{"ok": true}',
+    '{"ok": "perhaps", "error": 7}',
+    '{"ok": false, "error": {"a": []}, "errors": 5, "message": {"b": 1}, "code": "x", "sid": [], "status": {}}',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 400, 500])
+def test_whatever_a_provider_answers_is_an_outcome(web: Any, status: int) -> None:
+    with receiver(web) as it:
+        for said in NONSENSE:
+            web.stand_in.inject(Fault.status(status, said))
+            try:
+                it.send(message())
+            except DeliveryFailed as failed:
+                assert failed.text.isprintable(), said[:20]
+                assert len(failed.text) < 500, said[:20]
+
+
 def test_plain_http_is_for_this_machine_only(web: Any) -> None:
     elsewhere: dict[str, Any] = {
         "webhook_url" if web.secret_option == "webhook_url" else "url": "http://hooks.example.net/x"
