@@ -27,7 +27,15 @@ def words(*meant: tuple[float | str, str, str]) -> Mappings:
     ]
 
 
+def missing(text: str) -> Mappings:
+    """What is said, in no colour, where there is no value: else it had the lowest step's."""
+    result = model.ValueMappingResult(text=text, color=GREY)
+    options = model.DashboardSpecialValueMapOptions(match=model.SpecialValueMatch.NULL_AND_NAN, result=result)
+    return [model.SpecialValueMap(options=options)]
+
+
 PLAIN = steps(GREY)
+CLEAR = steps("transparent")
 NONE_IS_WELL = steps(GREEN, (1, RED))
 NONE_IS_BETTER = steps(GREEN, (1, YELLOW))
 

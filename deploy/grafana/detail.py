@@ -1,7 +1,7 @@
 """Queue Detail."""
 
 from deploy.grafana.boards import PRIORITY, QUEUE, SOURCE, Board, Section, Variable
-from deploy.grafana.colours import GREEN, NONE_IS_BETTER, PAUSED, QUEUE_STATUS, RED, YELLOW, steps
+from deploy.grafana.colours import BLUE, GREEN, GREY, NONE_IS_BETTER, PAUSED, QUEUE_STATUS, RED, YELLOW, steps
 from deploy.grafana.panels import Line, Look, lines, states, tile
 from deploy.grafana.promql import (
     DEPTH,
@@ -24,14 +24,14 @@ ONE_QUEUE = Variable(QUEUE.name, QUEUE.title, QUEUE.metric, one=True)
 
 
 def threshold(level: str) -> Line:
-    """A line where the configuration of the queue draws one."""
+    """A line where the configuration of the queue draws one, the lowest of the chosen priorities."""
     query = per_queue("postwatch_queue_depth_threshold", more=f',level="{level}"')
-    return Line(query, f"{{{{priority}}}}: {level} threshold")
+    return Line(f"min({query})", f"{level} threshold")
 
 
 def quantiles(metric: str) -> tuple[Line, ...]:
     return tuple(
-        Line(quantile(share, metric, CHOSEN, "priority"), f"{{{{priority}}}}, {name}")
+        Line(quantile(share, metric, CHOSEN), name)
         for share, name in ((0.5, "half within"), (0.95, "95 % within"), (0.99, "99 % within"))
     )
 
@@ -50,7 +50,7 @@ TILES = (
         "Oldest job waits",
         "How long the job has been ready that waits longest.",
         f"max({waiting_since()})",
-        "dtdurations",
+        "s",
         decimals=0,
         nothing="None waits",
     ),
@@ -58,25 +58,23 @@ TILES = (
         "Drained in",
         "Until nothing waits, at the pace of the last 5 minutes; of several priorities the slowest.",
         f"max({drained_in()})",
-        "dtdurations",
+        "s",
         decimals=0,
         nothing="Not draining",
     ),
     tile(
         "Failing now",
-        "Part of the jobs that ended in the last 5 minutes that failed. Red above 5 %, the usual paging threshold.",
+        "Part of the jobs that ended in the last 5 minutes that failed.",
         ratio(ended("5m", '="failed"', by=""), ended("5m", by="")),
         "percentunit",
-        colours=steps(GREEN, (0.01, YELLOW), (0.05, RED)),
         decimals=1,
         nothing="None ended",
     ),
     tile(
         "Failed, last hour",
-        "Jobs that failed for good within the last hour. Red above 10, the usual critical threshold.",
+        "Jobs that failed for good within the last hour.",
         f"sum({ended_within('1h', 'failed')})",
         "locale",
-        colours=steps(GREEN, (11, RED)),
     ),
     tile(
         "Within target",
@@ -111,14 +109,15 @@ BOARD = Board(
                 *TILES,
                 lines(
                     "Waiting jobs and their thresholds",
-                    "Jobs that are ready and not started, with the thresholds configured for the queue.",
+                    "Jobs that are ready and not started, by priority, with the thresholds configured for the queue;"
+                    " of several priorities the lowest.",
                     "short",
-                    Line(DEPTH, "{{priority}}: waiting"),
+                    Line(DEPTH, "{{priority}} priority"),
                     threshold("warning"),
                     threshold("critical"),
                     looks=(
-                        Look("/warning threshold/", YELLOW, dashed=True),
-                        Look("/critical threshold/", RED, dashed=True),
+                        Look("/^warning threshold$/", YELLOW, dashed=True),
+                        Look("/^critical threshold$/", RED, dashed=True),
                     ),
                     height=10,
                 ),
@@ -129,7 +128,12 @@ BOARD = Board(
                     Line(f"60 * sum(rate(postwatch_queue_jobs_enqueued_total{{{CHOSEN}}}[{RATE}]))", "Created"),
                     Line(ended_a_minute('="completed"', by=""), "Completed"),
                     Line(ended_a_minute('!="completed"', by="outcome"), "{{outcome}}"),
-                    looks=(Look("/^Completed$/", GREEN), Look("/^failed$/", RED)),
+                    looks=(
+                        Look("/^Created$/", BLUE),
+                        Look("/^Completed$/", GREEN),
+                        Look("/^failed$/", RED),
+                        Look("/^cancelled$/", GREY),
+                    ),
                     height=10,
                 ),
             ),
@@ -152,19 +156,23 @@ BOARD = Board(
                     nothing="No job ended",
                 ),
                 lines(
-                    "Oldest waiting job and target",
-                    "How long the oldest job has been ready, and how long a job may take in all.",
-                    "s",
-                    Line(waiting_since(), "{{priority}}: oldest waits"),
-                    Line(per_queue("postwatch_queue_target_seconds"), "{{priority}}: target"),
-                    looks=(Look("/target/", YELLOW, dashed=True),),
+                    "Oldest waiting job, by its target",
+                    "How long the oldest job has been ready, as part of the time that a job may take in all. Above"
+                    " 100 % it has missed its target.",
+                    "percentunit",
+                    Line(
+                        f"({waiting_since()})\n  /\n{per_queue('postwatch_queue_target_seconds')}",
+                        "{{priority}} priority",
+                    ),
+                    Line("vector(1)", "target"),
+                    looks=(Look("/^target$/", YELLOW, dashed=True),),
                     nothing="None waits",
                 ),
                 lines(
                     "Completed within target",
                     "Part of the jobs that ended that were completed within the queue's target.",
                     "percentunit",
-                    Line(within_target(RATE), "{{priority}}"),
+                    Line(within_target(RATE), "{{priority}} priority"),
                     most=1,
                     nothing="No job ended",
                 ),
@@ -178,7 +186,7 @@ BOARD = Board(
                     "Attempts that failed a minute, by class of error; the first 20 classes, the others as _other.",
                     "attempts/min",
                     Line(
-                        f"60 * sum by (error) (rate(postwatch_queue_job_errors_total{{{CHOSEN}}}[{RATE}])) > 0",
+                        f"60 * sum by (error) (rate(postwatch_queue_job_errors_total{{{CHOSEN}}}[{RATE}]))",
                         "{{error}}",
                     ),
                     stacked=True,
@@ -214,7 +222,7 @@ BOARD = Board(
                     "Time until waiting jobs are lost",
                     "Until the first waiting job expires: the lifetime of the list or of the job's data in Redis, or"
                     " when pg-boss deletes it.",
-                    "dtdurations",
+                    "s",
                     Line(
                         f"{per_queue('postwatch_queue_next_expiry_timestamp_seconds', 'min')} - time()", "{{priority}}"
                     ),

@@ -1,7 +1,7 @@
 """Error Analysis."""
 
 from deploy.grafana.boards import PRIORITY, QUEUE, SOURCE, Board, Section
-from deploy.grafana.colours import GREEN, NONE_IS_BETTER, RED, YELLOW, steps
+from deploy.grafana.colours import BLUE, GREEN, NONE_IS_BETTER, RED, YELLOW, words
 from deploy.grafana.panels import Line, Look, bars, lines, tile
 from deploy.grafana.promql import KEYS, NAME, RATE, ended, ended_a_minute, ended_within, per_queue, ratio
 from deploy.grafana.promql import QUEUE as CHOSEN
@@ -11,6 +11,18 @@ from deploy.grafana.tables import Column, Label, rows, to
 FAILED = ended_within("1h", "failed")
 DETAIL = to("postwatch-queue", ("source", "Source"), ("queue", "Queue"), ("priority", "Priority"))
 ERROR_RATE = ratio(ended("5m", '="failed"'), ended("5m"))
+
+FAILING = words((0, "Healthy", GREEN), (1, "Failing", RED), (2, "Paging", RED), (3, "Paging", RED))
+
+
+def _threshold(level: str) -> str:
+    return per_queue("postwatch_queue_failure_threshold", more=f',level="{level}"')
+
+
+# 1: more failed within an hour than `critical` allows. 2: a larger part than `page` allows.
+STATUS = (
+    f"({FAILED} > bool {_threshold('critical')})\n  + 2 * (({ERROR_RATE}) > bool {_threshold('page')} or 0 * {FAILED})"
+)
 
 
 def counted(metric: str, window: str, by: str) -> str:
@@ -31,16 +43,15 @@ TILES = (
     ),
     tile(
         "Worst queue fails",
-        "Part of its jobs that ended in the last 5 minutes that failed. Red above 5 %, which usually pages.",
+        "Part of its jobs that ended in the last 5 minutes that failed.",
         f"max({ERROR_RATE})",
         "percentunit",
-        colours=steps(GREEN, (0.01, YELLOW), (0.05, RED)),
         decimals=1,
         nothing="None ended",
         width=4,
     ),
     tile(
-        "Failed attempts, last hour",
+        "Failed attempts, 1 h",
         "Attempts that failed within the last hour, those included that were tried again.",
         f"sum({counted('job_errors_total', '1h', KEYS)})",
         "locale",
@@ -88,20 +99,21 @@ BOARD = Board(
                 *TILES,
                 rows(
                     "Queues, most failures first",
-                    "Failed are jobs that failed for good within the last hour, red above 10, the usual critical"
-                    " threshold; the rate is of the last 5 minutes. A click on a queue's name opens it.",
+                    "Failing is a queue with more jobs failed within the last hour than its critical threshold allows"
+                    " (10, unless configured), paging one with a larger part failed of the last 5 minutes than its"
+                    " paging threshold allows (5 %). A click on a queue's name opens it.",
                     [
+                        Column("Status", STATUS, "none", 90, FAILING),
                         Label("queue", "Queue", link=DETAIL),
-                        Label("priority", "Priority", 80),
-                        Label("source", "Source", 80),
-                        Column("Failed, 1 h", FAILED, "locale", 100, colours=steps(GREEN, (1, YELLOW), (11, RED))),
-                        Column("Failing now", ERROR_RATE, "percentunit", 110, decimals=1,
-                            colours=steps(GREEN, (0.01, YELLOW), (0.05, RED))),
-                        Column("Retries, 1 h", counted("job_retries_total", "1h", KEYS), "locale", 100),
-                        Column("Timeouts, 1 h", counted("job_timeouts_total", "1h", KEYS), "locale", 110),
+                        Label("priority", "Priority", 75),
+                        Label("source", "Source", 70),
+                        Column("Failed, 1 h", FAILED, "locale", 90),
+                        Column("Failing now", ERROR_RATE, "percentunit", 95, decimals=1),
+                        Column("Retries, 1 h", counted("job_retries_total", "1h", KEYS), "locale", 95),
+                        Column("Timeouts, 1 h", counted("job_timeouts_total", "1h", KEYS), "locale", 105),
                     ],
-                    [("Failed, 1 h", True), ("Failing now", True)],
-                    width=14,
+                    [("Status", True), ("Failed, 1 h", True)],
+                    width=15,
                     height=11,
                 ),
                 bars(
@@ -109,7 +121,7 @@ BOARD = Board(
                     "Failed attempts within the last hour by class of error, the ten most frequent.",
                     "locale",
                     Line(f"sort_desc(topk(10, {counted('job_errors_total', '1h', 'error')} > 0))", "{{error}}"),
-                    width=10,
+                    width=9,
                     height=11,
                     decimals=0,
                     nothing="No attempt failed",
@@ -123,7 +135,7 @@ BOARD = Board(
                     "Failed attempts by class of error",
                     "Attempts that failed a minute, by class of error.",
                     "attempts/min",
-                    Line(f"{a_minute('job_errors_total', 'error')} > 0", "{{error}}"),
+                    Line(a_minute("job_errors_total", "error"), "{{error}}"),
                     stacked=True,
                     nothing="No attempt failed",
                 ),
@@ -140,7 +152,10 @@ BOARD = Board(
                     "Jobs a minute by outcome.",
                     "jobs/min",
                     Line(ended_a_minute(by="outcome"), "{{outcome}}"),
-                    looks=(Look("/^completed$/", GREEN), Look("/^failed$/", RED), Look("/^expired$/", YELLOW)),
+                    looks=(
+                        Look("/^completed$/", GREEN), Look("/^failed$/", RED), Look("/^expired$/", YELLOW),
+                        Look("/^cancelled$/", BLUE),
+                    ),
                     stacked=True,
                 ),
                 lines(

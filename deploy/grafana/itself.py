@@ -8,6 +8,7 @@ from deploy.grafana.tables import Column, Label, rows
 
 SAMPLER = Variable("sampler", "Sampler", 'postwatch_sampler_up{job=~"$job"}')
 CHOSEN = f'{JOB},sampler=~"$sampler"'
+OF_SOURCES = f'{CHOSEN},source!=""'
 KEYS = "sampler, source"
 NAME = "{{sampler}} {{source}}"
 # The alerter is a job of its own, whatever exporter is chosen.
@@ -46,17 +47,17 @@ TILES = (
         count_of(f"postwatch_sampler_up{{{CHOSEN}}} == 0", f"postwatch_sampler_up{{{CHOSEN}}}"), "none",
         colours=NONE_IS_WELL),
     tile("Oldest look", "How long ago the sampler last succeeded that has not for longest; those of addresses and"
-        " slow counts may take their time.", f"max({AGE})", "dtdurations", decimals=0),
+        " slow counts may take their time.", f"max({AGE})", "s", decimals=0),
     tile("Configuration", "Whether the files as they are now are in use, by exporter and alerter.",
         f"min(postwatch_config_last_reload_successful{{{DAEMONS}}})", "none",
         mappings=words((0, "Refused", RED), (1, "In use", GREEN))),
-    tile("Messages waiting", "Messages to people that wait or are under way.",
+    tile("To be sent", "Messages to people that wait or are under way.",
         "sum(postwatch_alerter_outbox_pending)", "locale", colours=steps(GREEN, (1, YELLOW), (100, RED)),
         nothing="No alerter"),
-    tile("Messages given up", "Messages that reached nobody. They can be played again: postwatch-alerter retry.",
+    tile("Given up", "Messages that reached nobody. They can be played again: postwatch-alerter retry.",
         "sum(postwatch_alerter_dead_letters)", "locale", colours=NONE_IS_WELL, nothing="No alerter"),
     tile("Watchdog seen", "How long ago the alert that always fires last came through: the whole chain works.",
-        "time() - max(postwatch_alerter_deadman_last_seen_timestamp_seconds)", "dtdurations",
+        "time() - max(postwatch_alerter_deadman_last_seen_timestamp_seconds)", "s",
         colours=steps(GREEN, (120, YELLOW), (180, RED)), decimals=0, nothing="Never"),
 )  # fmt: skip
 
@@ -80,7 +81,7 @@ BOARD = Board(
                         Column("Last look", sampler("up"), "none", 90, WELL),
                         Label("sampler", "Sampler", 110),
                         Label("source", "Source"),
-                        Column("Succeeded", f"({AGE})", "dtdurations", 100, decimals=0),
+                        Column("Succeeded", f"({AGE})", "s", 100, decimals=0),
                         Column("Interval", sampler("interval_seconds"), "s", 80),
                         Column("95 % within", DURATION, "s", 100),
                         Column("Cost", COST, "percentunit", 80, decimals=2),
@@ -123,7 +124,7 @@ BOARD = Board(
                     "Seconds per second that each source spends on our questions: what the budget bounds.",
                     "percentunit",
                     Line(
-                        f"sum by (source) (rate(postwatch_sampler_source_seconds_total{{{CHOSEN}}}[{RATE}]))",
+                        f"sum by (source) (rate(postwatch_sampler_source_seconds_total{{{OF_SOURCES}}}[{RATE}]))",
                         "{{source}}",
                     ),
                     height=10,

@@ -33,7 +33,7 @@ TILES = (
         colours=NONE_IS_WELL,
     ),
     tile(
-        "Queues in warning",
+        "Warning queues",
         "Queues that reached their warning threshold, but neither too many waiting jobs nor too many failed within the"
         " last hour to be critical.",
         count_of(f"({queue_status()} >= 2) < 4", DEPTH),
@@ -53,7 +53,7 @@ TILES = (
         "Oldest job waits",
         "How long the job has been ready that waits longest, in any of the chosen queues.",
         f"max({waiting_since()})",
-        "dtdurations",
+        "s",
         decimals=0,
         nothing="None waits",
     ),
@@ -97,27 +97,25 @@ QUEUES = rows(
     " (1,000 waiting, or 10 failed within the last hour), each as configured for the queue. A click on a queue's name"
     " opens it.",
     [
-        Column("Status", queue_status(), "none", 130, QUEUE_STATUS),
+        Column("Status", queue_status(), "none", 140, QUEUE_STATUS),
         Label("queue", "Queue", link=DETAIL),
-        Label("priority", "Priority", 80),
-        Label("source", "Source", 80),
-        Column("Waiting", DEPTH, "locale", 80),
-        Column("Active", per_queue("postwatch_queue_jobs", more=',state="active"'), "locale", 70),
-        Column("Completed, 1 h", ended_within("1h", "completed"), "locale", 120),
-        Column("Failed, 1 h", ended_within("1h", "failed"), "locale", 90),
-        Column("Oldest waits", waiting_since(), "dtdurations", 110, decimals=0),
-        Column("Target", per_queue("postwatch_queue_target_seconds"), "dtdurations", 90, decimals=0),
+        Label("priority", "Priority", 90),
+        Label("source", "Source", 110),
+        Column("Waiting", DEPTH, "locale", 100),
+        Column("Active", per_queue("postwatch_queue_jobs", more=',state="active"'), "locale", 90),
+        Column("Completed, 1 h", ended_within("1h", "completed"), "locale", 130),
+        Column("Failed, 1 h", ended_within("1h", "failed"), "locale", 110),
+        Column("Oldest waits", waiting_since(), "s", 110, decimals=0),
+        Column("Target", per_queue("postwatch_queue_target_seconds"), "s", 90, decimals=0),
     ],
     [("Status", True), ("Waiting", True)],
-    width=17,
-    height=11,
+    height=10,
 )
 
 ALERTS = firing_table(
     "Firing alerts",
     "All alerts of Postwatch that fire now, critical ones first, with what they are about and since how long.",
-    width=7,
-    height=11,
+    height=6,
 )
 
 BOARD = Board(

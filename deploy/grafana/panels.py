@@ -12,9 +12,10 @@ from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models import common as how
 from grafana_foundation_sdk.models import dashboard as model
 
-from deploy.grafana.colours import PLAIN, Mappings
+from deploy.grafana.colours import PLAIN, Mappings, missing, steps
 
 Panel = Builder[model.Panel]
+BARS = steps("blue")
 _Any = TypeVar("_Any", stat.Panel, timeseries.Panel, statetimeline.Panel, bargauge.Panel)
 
 
@@ -47,7 +48,6 @@ class Look:
             found["color"] = {"mode": "fixed", "fixedColor": self.colour}
         if self.dashed:
             found["custom.lineStyle"] = {"fill": "dash", "dash": [8, 6]}
-            found["custom.fillOpacity"] = 0
         if self.unit:
             found["unit"] = self.unit
         return [model.DynamicConfigValue(id_val=name, value=value) for name, value in found.items()]
@@ -88,9 +88,8 @@ def tile(
         .text_mode(how.BigValueTextMode.VALUE)
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
         .no_value(nothing)
+        .mappings([*(mappings or []), *missing(nothing)])
     )
-    if mappings:
-        panel = panel.mappings(mappings)
     if decimals is not None:
         panel = panel.decimals(decimals)
     return panel
@@ -105,18 +104,18 @@ def lines(
     width: int = 12,
     height: int = 8,
     stacked: bool = False,
+    least: float | None = 0,
     most: float | None = None,
     nothing: str = "No data",
 ) -> Panel:
-    """Values over time; `most` is the end of the scale where there is one, such as 1 for a ratio."""
+    """Values over time; `least` and `most` are the ends of the scale where there are such, as 1 for a ratio."""
     panel = (
         _framed(timeseries.Panel(), title, description, unit, (width, height))
         .targets([_ask(line, index) for index, line in enumerate(asked)])
-        .min(0)
         .draw_style(how.GraphDrawStyle.LINE)
         .line_width(2)
-        .fill_opacity(30 if stacked else 8)
-        .show_points(how.VisibilityMode.NEVER)
+        .fill_opacity(30 if stacked else 0)
+        .show_points(how.VisibilityMode.AUTO)
         .color_scheme(FieldColor().mode(model.FieldColorModeId.PALETTE_CLASSIC))
         .legend(
             common.VizLegendOptions()
@@ -129,6 +128,8 @@ def lines(
     )
     if stacked:
         panel = panel.stacking(common.StackingConfig().mode(how.StackingMode.NORMAL).group("A"))
+    if least is not None:
+        panel = panel.min(least)
     if most is not None:
         panel = panel.max(most)
     for look in looks:
@@ -175,7 +176,7 @@ def bars(
     unit: str,
     line: Line,
     *,
-    colours: ThresholdsConfig = PLAIN,
+    colours: ThresholdsConfig = BARS,
     width: int = 12,
     height: int = 8,
     decimals: int | None = None,
@@ -190,7 +191,8 @@ def bars(
         .color_scheme(FieldColor().mode(model.FieldColorModeId.THRESHOLDS))
         .orientation(how.VizOrientation.HORIZONTAL)
         .display_mode(how.BarGaugeDisplayMode.BASIC)
-        .value_mode(how.BarGaugeValueMode.COLOR)
+        .value_mode(how.BarGaugeValueMode.TEXT)
+        .text(common.VizTextDisplayOptions().title_size(13).value_size(16))
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
         .no_value(nothing)
     )

@@ -87,9 +87,10 @@ def within_target(window: str) -> str:
     return f"{ratio(part, whole)}\n  and\n{per_queue('postwatch_queue_target_seconds')}"
 
 
-def quantile(share: float, metric: str, matchers: str, by: str) -> str:
+def quantile(share: float, metric: str, matchers: str, *by: str) -> str:
     """A quantile of a histogram, over the picture's interval."""
-    return f"histogram_quantile({share}, sum by (le, {by}) (rate({metric}_bucket{{{matchers}}}[{RATE}])))"
+    labels = ", ".join(("le", *by))
+    return f"histogram_quantile({share}, sum by ({labels}) (rate({metric}_bucket{{{matchers}}}[{RATE}])))"
 
 
 def firing(alerts: str = "") -> str:
@@ -103,7 +104,7 @@ def firing(alerts: str = "") -> str:
         )
     )  # fmt: skip
     return (
-        "max by (severity, alertname, service, subject) (label_join(\n"
+        "max by (severity, alertname, subject) (label_join(\n"
         f'  time() - (ALERTS_FOR_STATE{{alertname!="Watchdog"{chosen}}}'
         f" and ignoring (alertstate) ALERTS{{{FIRING}{chosen}}}),\n"
         f'  "subject", " ", {subject}\n))'

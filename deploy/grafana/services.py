@@ -8,7 +8,7 @@ from deploy.grafana.tables import Column, Label, firing_table, rows
 
 TARGET = Variable("target", "Service", 'postwatch_service_up{job=~"$job"}')
 CHOSEN = f'{JOB},target=~"$target"'
-KEYS = "target, kind"
+KEYS = "target"
 NAME = "{{target}}"
 
 
@@ -24,17 +24,12 @@ def a_minute(metric: str, by: str) -> str:
 STATE = (
     f"2 * {in_state('down')} + {in_state('degraded')}\n  and max by ({KEYS}) (postwatch_service_state{{{CHOSEN}}}) == 1"
 )
-P95 = (
-    "histogram_quantile(0.95, sum by (le, target, kind)"
-    f" (rate(postwatch_service_response_seconds_bucket{{{CHOSEN}}}[5m])))"
-)
+P95 = f"histogram_quantile(0.95, sum by (le, target) (rate(postwatch_service_response_seconds_bucket{{{CHOSEN}}}[5m])))"
 PROBES = f"sum by ({KEYS}) (increase(postwatch_service_probes_total{{{CHOSEN}}}[1h]))"
 FAILURES = f"sum by ({KEYS}) (increase(postwatch_service_failures_total{{{CHOSEN}}}[1h]))"
-EXPIRY = f"min by ({KEYS}) (postwatch_service_certificate_expiry_timestamp_seconds{{{CHOSEN}}}) - time()"
+EXPIRY = f"(min by ({KEYS}) (postwatch_service_certificate_expiry_timestamp_seconds{{{CHOSEN}}}) - time()) / 86400"
 # Which part of an hour of probes got what it expected.
 ANSWERED = f"1 - {ratio(FAILURES, PROBES)}"
-DAY = 86400
-
 TILES = (
     tile("Down", "Services whose probes fail.", count_of(f"{in_state('down')} == 1", in_state("down")), "none",
         colours=NONE_IS_WELL, width=4),
@@ -46,8 +41,8 @@ TILES = (
         f"min({ANSWERED})", "percentunit", colours=steps(RED, (0.99, YELLOW), (0.999, GREEN)), decimals=2, width=4),
     tile("Slowest service", "What 95 % of its probes of the last 5 minutes stayed within.",
         f"max({P95})", "s", width=4),
-    tile("Next certificate expires in", "Of the services that show one. Red below 3 days, which pages.",
-        f"min({EXPIRY})", "dtdurations", colours=steps(RED, (3 * DAY, YELLOW), (14 * DAY, GREEN)), decimals=0,
+    tile("Next certificate ends in", "Of the services that show one. Red below 3 days, which pages.",
+        f"min({EXPIRY})", "suffix: days", colours=steps(RED, (3, YELLOW), (14, GREEN)), decimals=0,
         nothing="None shown", width=4),
 )  # fmt: skip
 
@@ -65,34 +60,33 @@ BOARD = Board(
                 rows(
                     "Services, worst first",
                     "Degraded is a service past its latency or error threshold, or past the backlog of its queues."
-                    " Response times are of the last 5 minutes.",
+                    " Response times are of the last 5 minutes; a certificate is shown with the days that are left.",
                     [
-                        Column("State", STATE, "none", 110, SERVICE_STATE),
+                        Column("State", STATE, "none", 95, SERVICE_STATE),
                         Label("target", "Service"),
-                        Label("kind", "Kind", 90),
-                        Column("95 % within", P95, "s", 110),
-                        Column("Answered, 1 h", ANSWERED, "percentunit", 120,
+                        Column("95 % within", P95, "s", 105),
+                        Column("Answered, 1 h", ANSWERED, "percentunit", 125,
                             colours=steps(RED, (0.99, YELLOW), (0.999, GREEN)), decimals=1),
-                        Column("Failed, 1 h", f"round({FAILURES})", "locale", 100),
-                        Column("Certificate ends in", EXPIRY, "dtdurations", 150,
-                            colours=steps(RED, (3 * DAY, YELLOW), (14 * DAY, GREEN)), decimals=0),
+                        Column("Failed, 1 h", f"round({FAILURES})", "locale", 95),
+                        Column("Certificate", EXPIRY, "suffix: days", 95,
+                            colours=steps(RED, (3, YELLOW), (14, GREEN)), decimals=0),
                     ],
                     [("State", True), ("Failed, 1 h", True)],
-                    width=14,
-                    height=10,
+                    width=12,
+                    height=8,
                 ),
                 firing_table(
                     "Infrastructure alerts",
                     "All alerts of Postwatch that fire now, critical ones first.",
-                    width=10,
-                    height=10,
+                    width=12,
+                    height=8,
                 ),
                 states(
                     "State of services over time",
                     "Healthy, degraded or down, by service.",
                     Line(STATE, NAME),
                     SERVICE_STATE,
-                    height=7,
+                    height=6,
                 ),
             ),
         ),

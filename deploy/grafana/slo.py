@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from deploy.grafana.boards import Board, Section
 from deploy.grafana.colours import GREEN, RED, YELLOW, steps
 from deploy.grafana.panels import Line, Look, Panel, lines, tile
-from deploy.grafana.promql import JOB, RATE
+from deploy.grafana.promql import JOB, NAME, RATE
 from deploy.grafana.tables import Column, Label, rows
 
 # At this pace the room for errors of 30 days is gone in two days, or in five: both page.
@@ -75,7 +75,7 @@ PACE = steps(GREEN, (1, YELLOW), (SLOW, RED))
 
 
 def pace(title: str, window: str) -> Column:
-    return Column(title, burn(window), "suffix:×", 110, colours=PACE, decimals=1)
+    return Column(title, burn(window), "suffix:×", 78, colours=PACE, decimals=1)
 
 
 def kept(objective: Objective, legend: str) -> Panel:
@@ -84,17 +84,16 @@ def kept(objective: Objective, legend: str) -> Panel:
         f"{objective.name}, by the hour",
         f"{objective.says} Each point is of the hour before it; dashed is what is promised.",
         "percentunit",
-        Line(f"1 - {objective.bad('1h')}", legend),
+        Line(f"1 - max by ({', '.join(objective.subject)}) ({objective.bad('1h')})", legend),
         Line(f"vector({objective.promised})", "promised"),
         looks=(Look("/^promised$/", RED, dashed=True),),
+        least=None,
         most=1,
         width=12,
         height=8,
         nothing="None yet",
     )
 
-
-BY_QUEUE = "{{source}}/{{queue}} {{priority}} {{cause}}"
 
 BOARD = Board(
     uid="postwatch-slo",
@@ -112,20 +111,21 @@ BOARD = Board(
                 rows(
                     "Burning fastest",
                     "How many times as fast as allowed the room for errors is used up, over each window. Above 14.4 in"
-                    " an hour or 6 in six hours it pages; at 1 the room lasts just as long as it should.",
+                    " an hour or 6 in six hours it pages; at 1 the room lasts just as long as it should. Left is the"
+                    " part of the room for 3 days that is not used up.",
                     [
-                        Label("objective", "Promise", 170),
+                        Label("objective", "Promise", 145),
                         Label("subject", "Of"),
-                        pace("5 minutes", "5m"),
-                        pace("1 hour", "1h"),
-                        pace("6 hours", "6h"),
-                        pace("1 day", "1d"),
-                        pace("3 days", "3d"),
-                        Column("Room left of 3 days", f"1 - {burn('3d')}", "percentunit", 160,
+                        pace("5 min", "5m"),
+                        pace("1 h", "1h"),
+                        pace("6 h", "6h"),
+                        pace("1 d", "1d"),
+                        pace("3 d", "3d"),
+                        Column("Left of 3 d", f"1 - {burn('3d')}", "percentunit", 100,
                             colours=steps(RED, (0, YELLOW), (0.5, GREEN)), decimals=0),
                     ],
-                    [("1 hour", True), ("6 hours", True)],
-                    width=14,
+                    [("1 h", True), ("6 h", True)],
+                    width=16,
                     height=11,
                 ),
                 lines(
@@ -136,7 +136,7 @@ BOARD = Board(
                     Line(burn("1h", "objective"), "{{objective}}"),
                     Line(f"vector({FAST})", "pages"),
                     looks=(Look("/^pages$/", RED, dashed=True),),
-                    width=10,
+                    width=8,
                     height=11,
                 ),
             ),
@@ -144,8 +144,8 @@ BOARD = Board(
         Section(
             "Promise by promise",
             (
-                kept(OBJECTIVES[0], BY_QUEUE),
-                kept(OBJECTIVES[1], "{{source}}/{{queue}} {{priority}}"),
+                kept(OBJECTIVES[0], NAME),
+                kept(OBJECTIVES[1], NAME),
                 lines(
                     "99 % of jobs run within",
                     "How long jobs run at most, but for one in a hundred; promised are 30 s.",

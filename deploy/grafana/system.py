@@ -36,14 +36,15 @@ HITS = per_second("postwatch_redis_keyspace_hits_total", OF_REDIS, "redis")
 MISSES = per_second("postwatch_redis_keyspace_misses_total", OF_REDIS, "redis")
 
 TILES = (
-    tile("PostgreSQL", "Whether every chosen database answers a query.", f"min({postgres('up')})", "none", mappings=UP),
-    tile("Redis", "Whether every chosen Redis answers.", f"min({redis('up')})", "none", mappings=UP),
+    tile("PostgreSQL", "Whether every chosen database answers a query.", f"min({postgres('up')})", "none",
+        mappings=UP, width=2),
+    tile("Redis", "Whether every chosen Redis answers.", f"min({redis('up')})", "none", mappings=UP, width=2),
     tile("Connections free", "Connections left in the fullest pool of PgBouncer, or else to the fullest server."
         " Red below 2, which pages.", f"min(database:pool_connections_available{{{OF_DATABASE}}})", "none",
-        colours=steps(RED, (2, YELLOW), (10, GREEN))),
+        colours=steps(RED, (2, YELLOW), (10, GREEN)), width=4),
     tile("Oldest transaction", "How long the oldest open transaction has been open. Old ones keep dead rows alive.",
-        f"time() - min({postgres('oldest_transaction_timestamp_seconds', 'min')})", "dtdurations", decimals=0,
-        colours=steps(GREEN, (300, YELLOW), (900, RED)), nothing="None open"),
+        f"time() - min({postgres('oldest_transaction_timestamp_seconds', 'min')})", "s", decimals=0,
+        colours=steps(GREEN, (300, YELLOW), (900, RED)), nothing="None open", width=4),
     tile("Slowest answer", "What 99 % of our own probe queries of the last 5 minutes stayed within; the slowest"
         " database.",
         "max(histogram_quantile(0.99, sum by (le, database)"

@@ -11,7 +11,7 @@ from grafana_foundation_sdk.models import common as how
 from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
-from deploy.grafana.colours import PLAIN, SEVERITY, Mappings
+from deploy.grafana.colours import CLEAR, PLAIN, SEVERITY, Mappings, missing
 from deploy.grafana.panels import Panel, datasource
 from deploy.grafana.promql import firing
 
@@ -53,7 +53,9 @@ def _override(one: Label | Column) -> list[model.DynamicConfigValue]:
         found["custom.width"] = one.width
     if one.mappings:
         found["mappings"] = one.mappings
+        found["thresholds"] = CLEAR.build()
         found["custom.cellOptions"] = {"type": "color-background", "mode": "basic"}
+        found["custom.align"] = "left"
     if isinstance(one, Label):
         if one.link:
             found["links"] = [{"title": f"Open this {one.title.lower()}", "url": one.link}]
@@ -61,6 +63,7 @@ def _override(one: Label | Column) -> list[model.DynamicConfigValue]:
         found["unit"] = one.unit
         if one.colours:
             found["thresholds"] = one.colours.build()
+            found["mappings"] = missing(one.nothing)
             found["custom.cellOptions"] = {"type": "color-text"}
         if one.decimals is not None:
             found["decimals"] = one.decimals
@@ -135,10 +138,10 @@ def firing_table(title: str, description: str, alerts: str = "", *, width: int =
         title,
         description,
         [
-            Label("severity", "Severity", 90, SEVERITY),
-            Label("alertname", "Alert"),
+            Label("severity", "Severity", 85, SEVERITY),
+            Label("alertname", "Alert", 210),
             Label("subject", "What"),
-            Column("For", firing(alerts), "dtdurations", 110, decimals=0),
+            Column("For", firing(alerts), "s", 80, decimals=0),
         ],
         [("Severity", False), ("For", False)],
         width=width,

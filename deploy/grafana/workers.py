@@ -1,7 +1,7 @@
 """Worker Performance."""
 
 from deploy.grafana.boards import SOURCE, Board, Section, Variable
-from deploy.grafana.colours import GREEN, NONE_IS_BETTER, NONE_IS_WELL, PLAIN, RED, YELLOW, steps
+from deploy.grafana.colours import BLUE, GREEN, NONE_IS_BETTER, NONE_IS_WELL, PLAIN, RED, YELLOW, steps
 from deploy.grafana.panels import Line, Look, bars, lines, tile
 from deploy.grafana.promql import RATE, ratio
 from deploy.grafana.promql import SOURCE as OF_SOURCE
@@ -57,6 +57,7 @@ TILES = (
         f"sum(postwatch_worker_jobs_running{{{CHOSEN}}}) / sum(postwatch_worker_capacity{{{CHOSEN}}})",
         "percentunit",
         colours=steps(GREEN, (0.9, YELLOW)),
+        decimals=0,
         nothing="Not known",
         trend=True,
     ),
@@ -68,7 +69,7 @@ TILES = (
         nothing="Not known",
     ),
     tile(
-        "Restarts, last hour",
+        "Restarts, 1 h",
         "Restarts of workers within the last hour.",
         f"round(sum(increase(postwatch_worker_restarts_total{{{CHOSEN}}}[1h])))",
         "none",
@@ -95,7 +96,7 @@ BOARD = Board(
                     [
                         Label("worker", "Worker"),
                         Label("source", "Source", 90),
-                        Column("Last heartbeat", SILENCE, "dtdurations", 130,
+                        Column("Last heartbeat", SILENCE, "s", 130,
                             colours=steps(GREEN, (30, YELLOW), (60, RED)), decimals=0),
                         Column("Running", gauge("jobs_running"), "none", 90),
                         Column("Capacity", gauge("capacity"), "none", 90),
@@ -105,13 +106,13 @@ BOARD = Board(
                         Column("Errors", ERRORS, "percentunit", 90,
                             colours=steps(GREEN, (0.01, YELLOW), (0.05, RED)), decimals=1),
                         Column("Average job", AVERAGE, "s", 110, decimals=2),
-                        Column("Uptime", UPTIME, "dtdurations", 120, decimals=0),
+                        Column("Uptime", UPTIME, "s", 120, decimals=0),
                         Column("Restarts, 1 h",
                             f"round(sum by ({KEYS}) (increase(postwatch_worker_restarts_total{{{CHOSEN}}}[1h])))",
                             "none", 110, colours=PLAIN),
                     ],
                     [("Last heartbeat", True), ("Errors", True)],
-                    height=11,
+                    height=8,
                 ),
             ),
         ),
@@ -139,7 +140,7 @@ BOARD = Board(
                     most=1,
                     nothing="No job ended",
                 ),
-                lines("Uptime by worker", "How long each worker has been running.", "dtdurations", Line(UPTIME, NAME)),
+                lines("Uptime by worker", "How long each worker has been running.", "s", Line(UPTIME, NAME)),
                 bars(
                     "Task distribution",
                     "Jobs that each worker ended in the time shown. Bars of unlike length: work is spread unevenly.",
@@ -159,6 +160,7 @@ BOARD = Board(
                     Line(f"sum(postwatch_workers_expected{{{OF_SOURCE}}})", "expected"),
                     looks=(
                         Look("/^active$/", GREEN), Look("/^dead$/", RED), Look("/^paused$/", YELLOW),
+                        Look("/^draining$/", BLUE),
                         Look("/^expected$/", "text", dashed=True),
                     ),
                 ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +43,13 @@ def nodes(node: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, tuple[A
             yield from nodes(child, (*above, node))
 
 
+@cache
+def parsed(text: str) -> list[tuple[Any, tuple[Any, ...]]]:
+    return list(nodes(promql_parser.parse(text)))
+
+
 def vectors(query: Query) -> list[tuple[promql_parser.VectorSelector, tuple[Any, ...]]]:
-    found = nodes(promql_parser.parse(query.plain))
-    return [(node, above) for node, above in found if isinstance(node, promql_parser.VectorSelector)]
+    return [(node, above) for node, above in parsed(query.plain) if isinstance(node, promql_parser.VectorSelector)]
 
 
 @each_board
@@ -106,7 +111,7 @@ def test_windows_are_the_pictures_or_named(board: Board) -> None:
 @each_board
 def test_labels_to_group_by_are_there(board: Board) -> None:
     for query in board.queries:
-        for node, _above in nodes(promql_parser.parse(query.plain)):
+        for node, _above in parsed(query.plain):
             if isinstance(node, promql_parser.AggregateExpr) and node.modifier is not None:
                 inside = [found for found, _ in nodes(node) if isinstance(found, promql_parser.VectorSelector)]
                 if any(found.name in {*RECORDS, *UNFILTERED} for found in inside):
@@ -120,12 +125,11 @@ def test_a_legend_names_labels_that_the_answers_have(board: Board) -> None:
     for query in board.queries:
         if query.target.get("format") == "table":
             continue
-        expression = promql_parser.parse(query.plain)
         for label in re.findall(r"{{(\w+)}}", query.target["legendFormat"]):
             read = [str(vector.name) for vector, _above in vectors(query)]
             by = {
                 name
-                for node, _above in nodes(expression)
+                for node, _above in parsed(query.plain)
                 if isinstance(node, promql_parser.AggregateExpr) and node.modifier is not None
                 for name in node.modifier.labels
             }

@@ -116,6 +116,7 @@ def test_a_panel_says_what_it_is_in_which_unit_and_from_where(board: Board) -> N
     for panel in board.panels:
         body = panel.body
         assert re.fullmatch(r"[A-Z0-9].*[^.:]", panel.title)
+        assert len(panel.title) <= 6 * panel.body["gridPos"]["w"], "cut off on a laptop"
         assert re.fullmatch(r"[A-Z0-9].*[\w%]\.", body["description"], re.DOTALL), panel
         assert panel.defaults["unit"], panel
         assert panel.defaults["noValue"], "what is said when there is nothing to show"
@@ -167,7 +168,9 @@ def test_colours_come_with_words_or_with_numbers_that_rise(board: Board) -> None
     for panel in board.panels:
         for field in [panel.defaults, *(panel.options_of(column) for column in _columns(panel))]:
             for mapping in field.get("mappings", []):
-                assert all(result["text"] and result["color"] for result in mapping["options"].values()), panel
+                given = mapping["options"]
+                results = [given["result"]] if mapping["type"] == "special" else given.values()
+                assert all(result["text"] and result["color"] for result in results), panel
             steps = field.get("thresholds", {}).get("steps", [])
             assert not steps or steps[0]["value"] is None, panel
             assert all(low["value"] < high["value"] for low, high in pairwise(steps[1:])), panel
