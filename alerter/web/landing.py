@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,6 +27,7 @@ MOST = 50  # alerts that are named
 RENEWED = 15  # seconds after which a browser asks for the page again
 LATE = 60.0  # seconds that a delivery may wait before it is said
 STYLE = files(__package__).joinpath("landing.css").read_text(encoding="utf-8")
+_CODE = re.compile("`([^`]+)`")
 _STATES = {State.OK: "good", State.THROTTLED: "warn", State.OPEN: "bad"}
 _ENDS = {"accepted": "good", "dead": "bad", "pending": "warn"}
 _SEVERITIES = {"critical": "bad", "warning": "warn"}
@@ -81,6 +83,7 @@ def page(picture: Picture) -> str:
                 ("severity", "service", "message", "#since", "acknowledged", "what to do", "#id"),
                 (_alert(row, picture.now) for row in firing),
                 "Nothing fires.",
+                _HOW if firing else "",
             ),
             _table(
                 "Receivers",
@@ -95,6 +98,10 @@ def page(picture: Picture) -> str:
     )
 
 
+_HOW = (
+    "Somebody sees to one? <code>POST /api/v1/alerts/ID/ack</code> stops repeats and escalation, and shows it to all"
+    " who were told; so does whoever acknowledges in PagerDuty, where its webhook is set up."
+)
 _DELIVERY = ("receiver", "action", "state", "#tries", "#ago", "message", "error", "#id")
 
 
@@ -118,32 +125,35 @@ def _troubles(picture: Picture) -> Iterator[str]:
             yield _trouble("warn", f"{name} is late", f"the oldest waits for {coarse(picture.now - backlog.oldest)}")
     if dead := sum(backlog.dead for backlog in picture.backlog.values()):
         advice = "read them below; once the cause is mended, `postwatch-alerter retry --all` plays them again"
-        yield _trouble("warn", f"{dead:,} dead letters", advice)
+        yield _trouble("warn", f"{dead:,} dead letter{'s' if dead > 1 else ''}", advice)
     if picture.refused:
         advice = "the log names its mistakes, and so does `postwatch-alerter check`"
         yield _trouble("warn", "the configuration file was refused, the earlier one is in use", advice)
 
 
 def _trouble(style: str, what: str, more: str) -> str:
-    return f'<li class="{style}">{escape(what)}<span>{": " if more else ""}{escape(more)}</span>'
+    words = _CODE.sub(r"<code>\1</code>", escape(more))
+    return f'<li class="{style}">{escape(what)}<span>{": " if more else ""}{words}</span>'
 
 
 def _well(picture: Picture) -> str:
     if not picture.posts:
         return '<p class="warn">nobody is told</p>'
-    return f'<p class="good">all is well: {len(picture.posts)} receivers, none in trouble</p>'
+    count = len(picture.posts)
+    return f'<p class="good">all is well: {count} receiver{"s" if count > 1 else ""}, none in trouble</p>'
 
 
 def _count(picture: Picture) -> str:
     return f"more than {MOST}" if len(picture.firing) > MOST else str(len(picture.firing))
 
 
-def _table(title: str, columns: tuple[str, ...], lines: Iterable[str], empty: str) -> str:
+def _table(title: str, columns: tuple[str, ...], lines: Iterable[str], empty: str, below: str = "") -> str:
     body = "".join(lines)
     if not body:
         return f"<h2>{title}</h2><p>{empty}</p>"
     heads = "".join(f"<th{' class=n' if c.startswith('#') else ''}>{escape(c.removeprefix('#'))}" for c in columns)
-    return f"<h2>{title}</h2><table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
+    more = f'<p class="quiet">{below}</p>' if below else ""
+    return f"<h2>{title}</h2><table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>{more}"
 
 
 def _cell(text: object, style: str = "", of: str = "") -> str:

@@ -36,7 +36,7 @@ def troubles(shown: Picture) -> list[str]:
 
 def test_nothing_is_wrong() -> None:
     text = page(picture(watchdog_every=180.0, watchdog_at=NOW - 30))
-    assert "all is well: 1 receivers, none in trouble" in text
+    assert "all is well: 1 receiver, none in trouble" in text
     assert "<title>all is well: Postwatch alerter</title>" in text
     assert "Nothing fires." in text
     assert "2026-09-21 14:13:20 UTC · up for 2h" in text
@@ -60,7 +60,7 @@ def test_nothing_is_wrong() -> None:
         (picture(backlog={"former": Backlog(3, NOW - 30, 0)}),
          ["3 wait for former: no receiver has this name any more"]),
         (picture(refused=True), ["the configuration file was refused, the earlier one is in use: the log names its "
-                                 "mistakes, and so does `postwatch-alerter check`"]),
+                                 "mistakes, and so does postwatch-alerter check"]),
     ],
 )  # fmt: skip
 def test_what_is_wrong_stands_above_all(shown: Picture, told: list[str]) -> None:
