@@ -114,15 +114,15 @@ BOARD = Board(
                     " an hour or 6 in six hours it pages; at 1 the room lasts just as long as it should. Left is the"
                     " part of the room for 3 days that is not used up.",
                     [
-                        Label("objective", "Promise", 145),
+                        Label("objective", "Promise", 165),
                         Label("subject", "Of"),
                         pace("5 min", "5m"),
                         pace("1 h", "1h"),
                         pace("6 h", "6h"),
                         pace("1 d", "1d"),
                         pace("3 d", "3d"),
-                        Column("Left of 3 d", f"1 - {burn('3d')}", "percentunit", 100,
-                            colours=steps(RED, (0, YELLOW), (0.5, GREEN)), decimals=0),
+                        Column("Left of 3 d", f"clamp_min(1 - {burn('3d')}, 0)", "percentunit", 100,
+                            colours=steps(RED, (0.001, YELLOW), (0.5, GREEN)), decimals=0),
                     ],
                     [("1 h", True), ("6 h", True)],
                     width=16,
