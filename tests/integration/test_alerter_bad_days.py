@@ -1,0 +1,127 @@
+"""The store on bad days: 503, and back by itself; or an end with a sentence that tells what to do."""
+
+import resource
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from demo.providers import Hook
+from tests.support.alerter import Alerter, alert
+from tests.support.wait import eventually
+
+
+@pytest.fixture
+def hook() -> Iterator[Hook]:
+    with Hook() as it:
+        yield it
+
+
+def told_by(hook: Hook) -> dict[str, Any]:
+    """A configuration that tells it of everything."""
+    receiver = {"name": "bus", "kind": "webhook", "url": hook.url, "secret": hook.secret, "rate": "6000/min"}
+    return {"receivers": [receiver], "default": {"receivers": ["bus"]}}
+
+
+def refused(alerter: Alerter) -> str:
+    """What it says when it does not start at all; it exits with 1."""
+    command = [sys.executable, "-m", "alerter", "run", "--config", str(alerter.path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1, done.stderr
+    assert "Traceback" not in done.stderr + done.stdout
+    return done.stderr.strip().splitlines()[-1]
+
+
+def named(hook: Hook) -> set[str]:
+    """Alerts that it was told of."""
+    return {each["labels"]["alertname"] for taken in hook.taken for each in taken["alerts"]}
+
+
+def test_a_full_disk_is_answered_503_and_all_goes_on_afterwards(hook: Hook, tmp_path: Path) -> None:
+    with Alerter(tmp_path, told_by(hook)) as alerter:
+        assert alerter.send(alert("Before")).status_code == 200
+        eventually(lambda: named(hook) == {"Before"}, within=20)
+        # No file of its may grow any more, as if there were no room.
+        largest = max(path.stat().st_size for path in tmp_path.iterdir())
+        resource.prlimit(alerter.pid, resource.RLIMIT_FSIZE, (largest, resource.RLIM_INFINITY))
+        many = [alert(f"Full{number}", severity="info") for number in range(1500)]
+        answer = alerter.send(*many)
+        assert answer.status_code == 503
+        assert "the disk is full" in answer.json()["error"]
+        assert httpx.get(f"{alerter.url}/healthz").status_code == 200
+        resource.prlimit(alerter.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        assert alerter.send(*many).json() == {"alerts": 1500, "opened": 1500}
+        assert alerter.send(alert("After"), group="after").status_code == 200
+        eventually(lambda: "After" in named(hook), within=60)
+        assert alerter.stop() == 0
+    with closing(sqlite3.connect(tmp_path / "alerter.db")) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_while_another_process_holds_the_lock_the_sender_is_asked_to_come_again(hook: Hook, tmp_path: Path) -> None:
+    with Alerter(tmp_path, told_by(hook)) as alerter:
+        with closing(sqlite3.connect(tmp_path / "alerter.db")) as other:
+            other.execute("BEGIN IMMEDIATE")
+            answer = alerter.send(alert("Locked"))
+            assert answer.status_code == 503
+            assert "another process holds its lock" in answer.json()["error"]
+            other.execute("ROLLBACK")
+        assert alerter.send(alert("Locked")).status_code == 200
+        eventually(lambda: named(hook) == {"Locked"}, within=30)
+
+
+def test_a_lock_at_the_start_is_told(tmp_path: Path) -> None:
+    alerter = Alerter(tmp_path, {})
+    with alerter:
+        alerter.stop()
+    with closing(sqlite3.connect(tmp_path / "alerter.db")) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        assert "another process holds its lock; `fuser` shows which" in refused(alerter)
+
+
+def test_two_on_one_file(tmp_path: Path) -> None:
+    with Alerter(tmp_path, {}) as first:
+        (tmp_path / "second").mkdir()
+        second = Alerter(tmp_path / "second", {"storage": f"sqlite:///{tmp_path / 'alerter.db'}"})
+        assert "is in use by another alerter" in refused(second)
+        assert first.send(alert("Still")).status_code == 200
+        first.kill()
+        with second:
+            assert second.feed(q="Still")
+
+
+def test_a_damaged_file(tmp_path: Path) -> None:
+    with Alerter(tmp_path, {}) as alerter:
+        alerter.send(*(alert(f"Some{number}") for number in range(200)))
+        alerter.stop()
+    with (tmp_path / "alerter.db").open("r+b") as file:
+        file.seek(4096 * 5)
+        file.write(b"\xa5" * 4096 * 20)
+    assert "is damaged, or no database of ours. Put it aside" in refused(alerter)
+
+
+def test_tables_of_a_newer_version(tmp_path: Path) -> None:
+    with Alerter(tmp_path, {}) as alerter:
+        alerter.stop()
+    with closing(sqlite3.connect(tmp_path / "alerter.db")) as other, other:
+        other.execute("UPDATE alembic_version SET version_num = '9999'")
+    assert "its tables are of a newer version of Postwatch" in refused(alerter)
+
+
+@pytest.mark.parametrize("place", ["missing/alerter.db", "alerter.yml/alerter.db", "/proc/alerter.db"])
+def test_a_folder_that_cannot_be_used(tmp_path: Path, place: str) -> None:
+    alerter = Alerter(tmp_path, {"storage": f"sqlite:///{tmp_path / place}"})
+    assert "the folder has to exist and be writable" in refused(alerter)
+
+
+def test_no_postgresql_at_the_start(tmp_path: Path) -> None:
+    alerter = Alerter(tmp_path, {"storage": "postgresql+psycopg://jo:secret-word@127.0.0.1:1/alerts"})
+    said = refused(alerter)
+    assert "no connection to" in said
+    assert "secret-word" not in said
