@@ -1,0 +1,14 @@
+"""One living demo for all tests that ask it, which are one group of pytest-xdist's."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.deploy.living import Living, living
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Living]:
+    """Up and in trouble: only to be asked."""
+    with living(tmp_path_factory.mktemp("living")) as found:
+        yield found
