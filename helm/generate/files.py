@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import BaseModel
 
+from alerter.settings import AlerterSettings
+from exporter.settings import ExporterSettings
 from helm.generate import kubernetes
 from helm.generate.schema import Schemas
 from helm.generate.table import table
@@ -43,10 +46,12 @@ def schema() -> dict[str, Any]:
     own = Schemas(variables=False)
     written = Schemas(variables=True)
     own.reference(ChartValues)
-    for model in (ExporterValues, AlerterValues):
+    files_of: dict[type[BaseModel], type[BaseModel]] = {
+        ExporterValues: ExporterSettings,
+        AlerterValues: AlerterSettings,
+    }
+    for model, settings in files_of.items():
         part = own.definitions[f"{model.__module__}.{model.__qualname__}"]
-        settings = model.model_fields["config"].annotation
-        assert settings
         part["properties"]["config"] = written.reference(settings)
     top = own.definitions.pop(f"{ChartValues.__module__}.{ChartValues.__qualname__}")
     top["properties"] |= {"enabled": {"type": "boolean"}, "global": {"type": "object"}}

@@ -10,6 +10,7 @@ from pydantic import Field, StringConstraints
 from helm.generate.parts import Annotations, Labels, Name, PartBase, Texts
 
 Time = Annotated[str, StringConstraints(pattern=r"^[0-9]+(ms|s|m|h)$")]
+Link = Annotated[str, StringConstraints(pattern=r"^(https?://[^ ]+)?$")]
 Label = Annotated[str, StringConstraints(pattern="^[a-zA-Z_][a-zA-Z0-9_]*$")]
 
 
@@ -106,8 +107,8 @@ class RuleValues(PartBase):
     namespace: Name = Field("", description="In another namespace than the pods.")
     additional_labels: Labels = Field(default_factory=dict, description="Labels by which your Prometheus selects.")
     annotations: Annotations = Field(default_factory=dict, description="Its annotations.")
-    runbooks: str = Field("", description="Where docs/runbooks is served; by default Prometheus' external label.")
-    dashboards: str = Field("", description="Where Grafana is; by default Prometheus' external label.")
+    runbooks: Link = Field("", description="Where docs/runbooks is served; by default Prometheus' external label.")
+    dashboards: Link = Field("", description="Where Grafana is; by default Prometheus' external label.")
     rules: Mapping[str, RuleOverride | None] = Field(
         default_factory=dict,
         description="What differs, by an alert's name, or by `NAME/SEVERITY` where two have one name.",

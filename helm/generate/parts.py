@@ -11,7 +11,6 @@ from pydantic.alias_generators import to_camel
 from chassis.settings import Settings
 from helm.generate.schema import Kubernetes
 
-
 Object = dict[str, Any]
 _CORE = "io.k8s.api.core.v1."
 _NETWORK = "io.k8s.api.networking.v1."

@@ -123,6 +123,8 @@ class Schemas:
         if shape.kind is Any:
             return {}
         string: Keywords = {"type": "string", **limits(shape, STRINGS)}
+        if "pattern" in string:  # Python's \d takes the digits of all scripts, Go's does not
+            string["pattern"] = string["pattern"].replace(r"\d", "[0-9]")
         if "pattern" in string and self._variables:
             string["pattern"] = f"{string['pattern']}|{VARIABLE}"
         return string
@@ -132,20 +134,16 @@ class Schemas:
         tags: list[str] = []
         cases: list[Keywords] = []
         for member in shape.members:
-            assert member.model
             for tag in member.tags(key):
                 tags.append(tag)
                 condition = {"properties": {key: {"const": tag}}, "required": [key]}
-                cases.append({"if": condition, "then": self.reference(member.model)})
+                cases.append({"if": condition, "then": self.shape(member)})
         return {"type": "object", "required": [key], "properties": {key: {"enum": tags}}, "allOf": cases}
 
 
 def _described(keywords: Keywords, field: FieldInfo) -> Keywords:
-    if not field.description:
-        return keywords
-    if "$ref" in keywords:  # what stands beside a reference is not read in draft-07
-        return {"allOf": [keywords], "description": field.description}
-    return {**keywords, "description": field.description}
+    # What stands beside a reference is not read in draft-07; around it, mistakes would be told twice.
+    return {**keywords, "description": field.description} if field.description and "$ref" not in keywords else keywords
 
 
 def _takes_none(annotation: Any) -> bool:

@@ -20,10 +20,11 @@ from exporter.services.expect import ExpectOptions
 from helm.generate.marks import Keywords, text
 
 _HIDDEN = Shape.of(HiddenUrl).marks
-_NO_SECRET = r"^\$\{[A-Za-z_][A-Za-z0-9_]*\}$"
+_REFERENCE = r"^\$\{[A-Za-z_][A-Za-z0-9_]*\}$"
 # A user may stand before the host, but no password: that belongs into a file.
-_NO_PASSWORD = r"^[^@]*$|^[A-Za-z0-9+.-]+://[^@:/]*@[^@]*$|\$\{"
+_ADDRESS = r"^[^@]*$|^[A-Za-z0-9+.-]+://[^@:/]*@[^@]*$|\$\{"
 _DAY = "(?:mon|tue|wed|thu|fri|sat|sun)"
+_TIME = "(?:[01]?[0-9]|2[0-4]):[0-5][0-9]"
 _STATUS: Keywords = {
     "type": ["integer", "string"],
     "minimum": 100,
@@ -37,12 +38,12 @@ BY_KIND: dict[Any, Keywords] = {
     IPvAnyAddress: {"type": "string", "pattern": text(r"[0-9A-Fa-f:.]+")},
     Matcher: {"type": "string", "pattern": text(r"[^=!]+(?:=|!=|=~|!~)(?:.|\n)*")},
     Days: {"type": "string", "pattern": text(f"(?i:{_DAY}(?: ?- ?{_DAY})?(?: ?, ?{_DAY}(?: ?- ?{_DAY})?)*)")},
-    TimeOfDay: {"type": ["string", "integer"], "minimum": 0, "maximum": 1440, "pattern": text("(?:[01]?[0-9]|2[0-4]):[0-5][0-9]")},
+    TimeOfDay: {"type": ["string", "integer"], "minimum": 0, "maximum": 1440, "pattern": text(_TIME)},
     Rate: {"type": "string", "pattern": text(r"[0-9]{1,6} ?/ ?(?:s|sec|min|m|h)")},
     # A zone that holds a paid key is a secret.
     Zone: {"type": "string", "pattern": text("[A-Za-z0-9_.-]+"), "not": {"pattern": r"(?i)\.dq\.spamhaus\."}},
-    SecretUrl: {"type": "string", "minLength": 1, "pattern": _NO_PASSWORD},
-    Secret: {"type": "string", "pattern": _NO_SECRET},
+    SecretUrl: {"type": "string", "minLength": 1, "pattern": _ADDRESS},
+    Secret: {"type": "string", "pattern": _REFERENCE},
 }  # fmt: skip
 
 BY_FIELD: dict[tuple[type, str], Keywords] = {

@@ -137,8 +137,8 @@ class ChartValues(PartBase):
     )
     service_account: ServiceAccountValues = Field(description="The pods' service account.")
     secrets: Mapping[MountName, MountedSecret | None] = Field(
-        description="Secrets by the folder below /etc/postwatch/secrets where a configuration finds their keys as files. "
-        "Each daemon gets those that its configuration names."
+        description="Secrets, by the folder below /etc/postwatch/secrets where their keys are files; each daemon gets "
+        "those that its configuration names."
     )
     exporter: ExporterValues = Field(description="The exporter.")
     alerter: AlerterValues = Field(description="The alerter.")

@@ -1,0 +1,40 @@
+"""Whatever values the schema allows: valid manifests, or a plain sentence that says what does not fit."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from tests.helm.chart import CHART, HELMS, Refused, render
+from tests.helm.checks import problems
+from tests.helm.kube import ALL, invalid
+from tests.helm.random_values import Values
+
+VALUES = Values(json.loads((CHART / "values.schema.json").read_text()))
+# What the chart's own `fail` says begins with the path of a key.
+SENTENCE = re.compile(
+    r"execution error at \([^)]*\): [a-zA-Z]+(?:\.[a-zA-Z_]+)*: \S+ .+|execution error at \([^)]*\): \w+\.enabled and ",
+    re.S,
+)
+
+
+@pytest.mark.parametrize("which", HELMS)
+# Not shrunk: that takes Helm many minutes; the values are in the report as they were drawn.
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
+@given(data=st.data())
+def test_random_values_are_valid_or_refused_with_a_sentence(
+    which: str, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    values: dict[str, Any] = data.draw(VALUES.strategy())
+    folder: Path = tmp_path_factory.getbasetemp()
+    try:
+        rendered = render(values, which=which, folder=folder)
+    except Refused as refused:
+        assert SENTENCE.search(refused.text), refused.text
+        return
+    assert problems(rendered) == []
+    assert [text for each in rendered for text in invalid(each, ALL[-1])] == []
