@@ -69,9 +69,9 @@ class Sampling:
             outcome = (before or {}).get(name) or Outcome(s.kind, s.source, s.labels, s.interval)
             outcome.labels, outcome.interval = s.labels, s.interval
             self.outcomes[name] = outcome
+        self._payers: dict[str, set[str]] = {name: set() for name in self._samplers}  # accounts, by sampler
         for name, sampler in self._samplers.items():
-            if budget := budgets.get(sampler.account):
-                budget.join(name, URGENCY.get(sampler.kind, 9), sampler.interval)
+            self._budget(name, sampler.account)
             self._publish(name)
 
     def start(self) -> None:
@@ -114,10 +114,12 @@ class Sampling:
         seconds = self._clock.monotonic() - run.started
         outcome.finished(started, seconds, run.source_seconds)
         outcome.soon = run.again_in
-        budget = self._budgets.get(sampler.account)
-        if budget:
-            budget.spent(name, run.charged(sampler.account), incremental=run.incremental)
-            outcome.interval = max(sampler.interval, budget.interval(name))
+        intervals = [sampler.interval]
+        for account, spent in {**run.elsewhere, sampler.account: run.charged(sampler.account)}.items():
+            if budget := self._budget(name, account):
+                budget.spent(name, spent, incremental=run.incremental)
+                intervals.append(budget.interval(name))
+        outcome.interval = max(intervals)
         if self._stopping.is_set():
             return outcome  # what is served is another's by now
         for owner, readings in run.published.items():
@@ -143,8 +145,7 @@ class Sampling:
                 return
             self._running += 1
         began = self._clock.monotonic()
-        budget = self._budgets.get(self._samplers[name].account)
-        wait = budget.wait(name) if budget else 0.0
+        wait = max((self._budgets[account].wait(name) for account in self._payers[name]), default=0.0)
         if wait > MOST_DEBT:
             self._leave()
             self.outcomes[name].interval = max(self.outcomes[name].interval, self._since_start(name) + wait)
@@ -159,6 +160,15 @@ class Sampling:
             # Whatever happened: a sampler goes on.
             self._leave()
             self._schedule(name, max(0.0, interval - (self._clock.monotonic() - began)))
+
+    def _budget(self, name: str, account: str) -> Budget | None:
+        """The budget of an account, which from now on reckons with this sampler."""
+        budget = self._budgets.get(account)
+        if budget and account not in self._payers[name]:
+            self._payers[name].add(account)
+            sampler = self._samplers[name]
+            budget.join(name, URGENCY.get(sampler.kind, 9), sampler.interval)
+        return budget
 
     def _leave(self) -> None:
         with self._idle:

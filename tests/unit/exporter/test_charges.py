@@ -1,5 +1,7 @@
 """Who pays for what a run spends."""
 
+import pytest
+
 from chassis.clock import ManualClock
 from chassis.exposition import Board
 from exporter.catalogue import CATALOGUE
@@ -34,3 +36,20 @@ def test_time_of_another_store_is_no_debt_of_the_database() -> None:
     outcome = sampling.run_once("drift/mail")
     assert budget.wait("drift/mail") == 50
     assert outcome.source_seconds == 30.5
+
+
+def test_who_asks_two_stores_owes_both() -> None:
+    clock = ManualClock(NOW)
+
+    def compare(run: Run) -> None:
+        run.spent(0.5)
+        run.spent(0.9, "redis")
+
+    sampler: Sampler = Work("drift", "mail", 60.0, 30.0, 30.0, "database", {}, compare)
+    budgets = {"database": Budget(0.01, clock), "redis": Budget(0.005, clock)}
+    sampling = Sampling([sampler], budgets, Board([metric.family for metric in CATALOGUE], clock), clock)
+    outcome = sampling.run_once("drift/mail")
+    assert budgets["database"].wait("drift/mail") == pytest.approx(50)
+    assert budgets["redis"].wait("drift/mail") == pytest.approx(180)
+    # The poorer of the two sets the pace.
+    assert outcome.interval == pytest.approx(180)
