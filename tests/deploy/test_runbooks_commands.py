@@ -62,5 +62,6 @@ def test_a_command_of_a_runbook_works(command: str, demo: Living, place: Path) -
     )
     assert done.returncode == int(command.startswith(TELLING)), done.stdout + done.stderr
     assert done.stdout.strip(), done.stderr
+    assert not re.match(r"ERR |\(error\)|404|.*Not Found", done.stdout), done.stdout  # with exit code 0 all the same
     for about, expected in SAYS.items():
         assert about not in command or re.search(expected, done.stdout), done.stdout
