@@ -3,7 +3,7 @@
 import threading
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 import psycopg
 import redis
@@ -14,7 +14,6 @@ from demo.neighbours import Neighbours, create_neighbours
 from demo.outside import SENDERS, Outside
 from demo.producer import Producer
 from demo.queues import QUEUES, Queue
-from demo.servers import Postgres, Redis
 from demo.worker import Worker
 
 DATABASE = "mail"
@@ -31,7 +30,22 @@ create extension pg_stat_statements;
 """
 
 
-def create_layout(postgres: Postgres) -> None:
+class Database(Protocol):
+    """A PostgreSQL, ours or somebody else's."""
+
+    def url(self, database: str = "postgres") -> str:
+        """The URL of one of its databases, as its superuser."""
+
+
+class Store(Protocol):
+    """A Redis."""
+
+    @property
+    def url(self) -> str:
+        """Its URL."""
+
+
+def create_layout(postgres: Database) -> None:
     """The database with its tables, its queues and the role that watches them."""
     with psycopg.connect(postgres.url(), autocommit=True) as admin:
         admin.execute(f"create database {DATABASE}")
@@ -48,8 +62,8 @@ class Platform:
 
     def __init__(
         self,
-        postgres: Postgres,
-        store: Redis,
+        postgres: Database,
+        store: Store,
         outside: Outside,
         *,
         seed: int | None = None,
