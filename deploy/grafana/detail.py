@@ -56,7 +56,7 @@ TILES = (
     ),
     tile(
         "Drained in",
-        "Until nothing waits, at the pace of the last 5 minutes; of several priorities the slowest.",
+        "Until nothing waits, at the pace of the last minute; of several priorities the slowest.",
         f"max({drained_in()})",
         "s",
         decimals=0,

@@ -29,7 +29,8 @@ def a_minute(metric: str, by: str) -> str:
 
 AGE = f"time() - {sampler('last_success_timestamp_seconds')}"
 DURATION = (
-    f"histogram_quantile(0.95, sum by (le, {KEYS}) (rate(postwatch_sampler_duration_seconds_bucket{{{CHOSEN}}}[5m])))"
+    f"histogram_quantile(0.95, sum by (le, {KEYS})"
+    f" (rate(postwatch_sampler_duration_seconds_bucket{{{CHOSEN}}}[5m]))) >= 0"
 )
 COST = f"sum by ({KEYS}) (rate(postwatch_sampler_source_seconds_total{{{CHOSEN}}}[5m]))"
 FAILURES = f"round(sum by ({KEYS}) (increase(postwatch_sampler_failures_total{{{CHOSEN}}}[1h])))"
@@ -165,7 +166,7 @@ BOARD = Board(
                     "s",
                     Line(
                         "histogram_quantile(0.99, sum by (le, receiver)"
-                        f" (rate(postwatch_alerter_delivery_seconds_bucket[{RATE}])))",
+                        f" (rate(postwatch_alerter_delivery_seconds_bucket[{RATE}]))) >= 0",
                         "{{receiver}}",
                     ),
                     nothing="Nothing was sent",

@@ -75,9 +75,9 @@ def waiting_since() -> str:
 
 
 def drained_in() -> str:
-    """Seconds until nothing waits, at the pace of the last 5 minutes; absent where more comes in than gets done."""
-    enqueued = f"sum by ({KEYS}) (rate(postwatch_queue_jobs_enqueued_total{{{QUEUE}}}[5m]))"
-    return f"({DEPTH} > 0)\n  /\n({ended('5m')} - {enqueued} > 0)"
+    """Seconds until nothing waits, at the pace of the last minute; absent where more comes in than gets done."""
+    enqueued = f"sum by ({KEYS}) (rate(postwatch_queue_jobs_enqueued_total{{{QUEUE}}}[1m]))"
+    return f"({DEPTH} > 0)\n  /\n({ended('1m')} - {enqueued} > 0)"
 
 
 def within_target(window: str) -> str:
@@ -88,9 +88,9 @@ def within_target(window: str) -> str:
 
 
 def quantile(share: float, metric: str, matchers: str, *by: str) -> str:
-    """A quantile of a histogram, over the picture's interval."""
+    """A quantile of a histogram over the picture's interval; absent where nothing was observed."""
     labels = ", ".join(("le", *by))
-    return f"histogram_quantile({share}, sum by ({labels}) (rate({metric}_bucket{{{matchers}}}[{RATE}])))"
+    return f"histogram_quantile({share}, sum by ({labels}) (rate({metric}_bucket{{{matchers}}}[{RATE}]))) >= 0"
 
 
 def firing(alerts: str = "") -> str:

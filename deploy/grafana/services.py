@@ -24,7 +24,10 @@ def a_minute(metric: str, by: str) -> str:
 STATE = (
     f"2 * {in_state('down')} + {in_state('degraded')}\n  and max by ({KEYS}) (postwatch_service_state{{{CHOSEN}}}) == 1"
 )
-P95 = f"histogram_quantile(0.95, sum by (le, target) (rate(postwatch_service_response_seconds_bucket{{{CHOSEN}}}[5m])))"
+P95 = (
+    "histogram_quantile(0.95, sum by (le, target)"
+    f" (rate(postwatch_service_response_seconds_bucket{{{CHOSEN}}}[5m]))) >= 0"
+)
 PROBES = f"sum by ({KEYS}) (increase(postwatch_service_probes_total{{{CHOSEN}}}[1h]))"
 FAILURES = f"sum by ({KEYS}) (increase(postwatch_service_failures_total{{{CHOSEN}}}[1h]))"
 EXPIRY = f"(min by ({KEYS}) (postwatch_service_certificate_expiry_timestamp_seconds{{{CHOSEN}}}) - time()) / 86400"

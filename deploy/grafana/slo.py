@@ -152,7 +152,7 @@ BOARD = Board(
                     "s",
                     Line(
                         "histogram_quantile(0.99, sum by (le, source)"
-                        f" (rate(postwatch_queue_job_duration_seconds_bucket{{{JOB}}}[{RATE}])))",
+                        f" (rate(postwatch_queue_job_duration_seconds_bucket{{{JOB}}}[{RATE}]))) >= 0",
                         "{{source}}",
                     ),
                     Line("vector(30)", "promised"),

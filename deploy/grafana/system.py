@@ -37,7 +37,7 @@ MISSES = per_second("postwatch_redis_keyspace_misses_total", OF_REDIS, "redis")
 
 TILES = (
     tile("PostgreSQL", "Whether every chosen database answers a query.", f"min({postgres('up')})", "none",
-        mappings=UP, width=2),
+        mappings=UP),
     tile("Redis", "Whether every chosen Redis answers.", f"min({redis('up')})", "none", mappings=UP, width=2),
     tile("Connections free", "Connections left in the fullest pool of PgBouncer, or else to the fullest server."
         " Red below 2, which pages.", f"min(database:pool_connections_available{{{OF_DATABASE}}})", "none",
@@ -48,12 +48,12 @@ TILES = (
     tile("Slowest answer", "What 99 % of our own probe queries of the last 5 minutes stayed within; the slowest"
         " database.",
         "max(histogram_quantile(0.99, sum by (le, database)"
-        f" (rate(postwatch_postgres_ping_seconds_bucket{{{OF_DATABASE}}}[5m]))))",
+        f" (rate(postwatch_postgres_ping_seconds_bucket{{{OF_DATABASE}}}[5m]))) >= 0)",
         "s"),
     tile("CPU", "Part of the processors in use, on the busiest host.", f"max({host('cpu_usage_ratio')})", "percentunit",
         colours=FULL, decimals=0, nothing="Not watched"),
     tile("Memory", "Part of the memory in use, on the fullest host.", f"max({host('memory_usage_ratio')})",
-        "percentunit", colours=FULL, decimals=0, nothing="Not watched"),
+        "percentunit", colours=FULL, decimals=0, nothing="Not watched", width=2),
     tile("Fullest disk", "Part of the fullest file system in use.", f"max({host('disk_usage_ratio')})", "percentunit",
         colours=FULL, decimals=0, nothing="Not watched"),
 )  # fmt: skip
@@ -108,8 +108,8 @@ BOARD = Board(
             (
                 lines("Connections in use", "Of the limit: of PgBouncer's pools where it is read, else of the server.",
                     "short",
-                    Line(f"database:pool_connections_in_use{{{OF_DATABASE}}}", "{{database}} {{pool}}: in use"),
-                    Line(f"database:pool_connections_available{{{OF_DATABASE}}}", "{{database}} {{pool}}: free")),
+                    Line(f"database:pool_connections_in_use{{{OF_DATABASE}}}", "In use: {{database}} {{pool}}"),
+                    Line(f"database:pool_connections_available{{{OF_DATABASE}}}", "Free: {{database}} {{pool}}")),
                 lines("Statements", "Statements of all clients a second, by command, from pg_stat_statements.",
                     "ops",
                     Line(per_second("postwatch_postgres_statements_total", OF_DATABASE, "database, command"),

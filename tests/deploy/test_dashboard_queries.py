@@ -29,7 +29,7 @@ OF_ALL = {"postwatch_sampler_up"}
 # What label_join and label_replace write.
 MADE = {"subject", "objective"}
 # A window that is not the picture's own is named where a person reads it.
-NAMED = {"5m": "5 minutes", "1h": "hour"}
+NAMED = {"1m": "last minute", "5m": "5 minutes", "1h": "hour"}
 
 each_board = pytest.mark.parametrize("board", boards(), ids=str)
 

@@ -6,9 +6,19 @@ standardTransformersRegistry.setInit(() =>
   [mergeTransformer, organizeFieldsTransformer].map((one) => ({ id: one.id, name: one.name, transformation: async () => one, editor: () => null }))
 );
 
-const STEP = 5000; // record.py's, in milliseconds: what is further apart is a gap
+const STEP = 5; // record.py's, in seconds
 
-const number = (text) => (text === 'NaN' ? NaN : Number(text));
+// With a null for each step that has no value: else a line would be drawn across.
+function gapsKept(values) {
+  const said = new Map(values);
+  const [first, last] = [values[0][0], values.at(-1)[0]];
+  return Array.from({ length: Math.round((last - first) / STEP) + 1 }, (_, index) => first + index * STEP).map((at) => [
+    at,
+    said.get(at) ?? null,
+  ]);
+}
+
+const number = (text) => (text === null || text === 'NaN' ? null : Number(text));
 
 function named(target, labels) {
   return target.legendFormat.replace(/{{\s*(\w+)\s*}}/g, (_, label) => labels[label] ?? '');
@@ -16,11 +26,11 @@ function named(target, labels) {
 
 function series(target, answer) {
   return answer.map(({ metric, values, value }) => {
-    const points = values ?? [value];
+    const points = values ? gapsKept(values) : [value];
     return toDataFrame({
       refId: target.refId,
       fields: [
-        { name: 'Time', type: FieldType.time, values: points.map(([at]) => at * 1000), config: { interval: STEP } },
+        { name: 'Time', type: FieldType.time, values: points.map(([at]) => at * 1000), config: {} },
         {
           name: 'Value',
           type: FieldType.number,
