@@ -9,11 +9,12 @@ DEV    := $(VENV)/.dev-is-set-up
 UV     := build/uv/bin/uv
 ARGS   :=
 PYTHON :=
+VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint bench soak docs dashboards chart lock clean
+.PHONY: help demo test lint bench soak docs dashboards chart image sbom lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -53,6 +54,12 @@ dashboards: $(DEV) ## deploy/grafana/dashboards/*.json, from the code beside the
 
 chart: $(DEV) ## what of helm/postwatch is made: its schema, its table of values, copies of rules and dashboards
 	$(BIN)/python -m helm.generate
+
+image: ## the container image, by docker
+	docker build --build-arg VERSION=$(VERSION) --tag postwatch:$(VERSION) $(ARGS) .
+
+sbom: | $(BIN)/python ## dist/*.cdx.json: what the image holds, with licences (CycloneDX)
+	@scripts/make-sbom $(BIN)/python
 
 lock: $(UV) ## requirements/*.txt anew from pyproject.toml; with ARGS=--upgrade all to their newest
 	$(UV) $(LOCK) --extra demo --group build --group dev --output-file requirements/dev.txt $(ARGS)
