@@ -119,16 +119,16 @@ class Desk:
         name = self.receiver.name
         with self._store.read() as connection:
             moment = self._store.moment(connection)
-            first = connection.execute(claims.heads(name, moment).limit(1)).first()
-            if first is None:
+            urgent = claims.look(connection, name, moment)
+            if urgent is None:
                 return _LOOK
-            storms = [urgent for urgent in (True, False) if self._is_storm(connection, moment, urgent)]
-        for urgent in storms:
+            kinds = (True, False) if urgent else (False,)
+            storms = [kind for kind in kinds if self._is_storm(connection, moment, kind)]
+        for kind in storms:
             with self._store.touch(turn=name) as connection:
-                count = claims.collapse(connection, name, moment, urgent=urgent)
-            log.warning("storm collapsed", receiver=name, alerts=count, urgent=urgent)
-        sent = (self._hand_out(urgent=True) if first.urgent else 0) + self._hand_out(urgent=False)
-        return _SOON if sent else _LOOK
+                count = claims.collapse(connection, name, moment, urgent=kind)
+            log.warning("storm collapsed", receiver=name, alerts=count, urgent=kind)
+        return _SOON if self._hand_out(kinds) else _LOOK
 
     def _is_storm(self, connection: Connection, moment: float, urgent: bool) -> bool:
         """Whether more waits than the rate bears: it becomes one message, which names the count and the worst.
@@ -139,25 +139,33 @@ class Desk:
         limit = free + self.pace.bearable
         return free > 0 and claims.waiting(connection, self.receiver.name, moment, limit + 1, urgent=urgent) > limit
 
-    def _hand_out(self, *, urgent: bool) -> int:
-        with self._lock:
-            room = WORKERS - sum(self._busy.values())
-            if not urgent:
-                room = min(room, ORDINARY - self._busy[False])
-        count = self.circuit.permits(min(room, self.pace.free(urgent=urgent)))
-        if count <= 0 or self._stopping.is_set():
+    def _hand_out(self, kinds: tuple[bool, ...]) -> int:
+        """Claims of each kind, urgent or not, as many as may be sent; answers how many it were."""
+        claimed: list[tuple[Claim, bool]] = []
+        if self._stopping.is_set() or not any(self._room(kind, 0) for kind in kinds):
             return 0
         with self._store.touch(turn=self.receiver.name) as connection:
             moment = self._store.moment(connection)
-            claimed = claims.claim(connection, self.receiver.name, self._holder, moment, count, urgent=urgent)
-        for each in claimed:
+            for kind in kinds:
+                if count := self._room(kind, len(claimed)):
+                    found = claims.claim(connection, self.receiver.name, self._holder, moment, count, urgent=kind)
+                    claimed += [(each, kind) for each in found]
+        for each, kind in claimed:
             if each.message is not None:
                 self.pace.take(1)
                 self.circuit.trying()
             with self._lock:
-                self._busy[urgent] += 1
-            self._pool.submit(self._work, each, urgent)
+                self._busy[kind] += 1
+            self._pool.submit(self._work, each, kind)
         return len(claimed)
+
+    def _room(self, urgent: bool, taken: int) -> int:
+        """How many more of a kind may be claimed, beside so many that are `taken` already."""
+        with self._lock:
+            room = WORKERS - sum(self._busy.values())
+            most = WORKERS if urgent else ORDINARY - self._busy[False]
+        permitted = self.circuit.permits(max(min(room, self.pace.free(urgent=urgent)), 0))
+        return max(min(permitted - taken, most), 0)
 
     def _work(self, claimed: Claim, urgent: bool) -> None:
         try:

@@ -127,7 +127,7 @@ class _Book:
         for some in rows.chunks(self._replaced):
             self._connection.execute(sa.update(episodes).where(episodes.c.id.in_(some)).values(latest=False))
         self._begin()
-        rows.update_many(self._connection, [{"row_id": row.id, **words} for row, words in self._changed])
+        bulk.update(self._connection, episodes, [{"id": row.id, **words} for row, words in self._changed])
         for changed in rows.chunks([row for row, _ in self._changed]):
             self._tell_of(changed)
         end(self._connection, self._tray, self._ended, self._now)

@@ -10,8 +10,9 @@ from sqlalchemy.engine import Connection, Row
 
 from alerter.model import Action, Mark, Severity, Status
 from alerter.outbox.rows import DEAD, PENDING, SUPERSEDED, About, Tray
+from alerter.store import bulk
 from alerter.store import episodes as rows
-from alerter.store.schema import outbox, tellings
+from alerter.store.schema import episodes, outbox, tellings
 
 
 def end(
@@ -22,7 +23,7 @@ def end(
     marks: Iterable[Mark] = (),
 ) -> None:
     """Ends episodes, and tells all who were told of them, by the same ways, whatever the routes say by now."""
-    rows.update_many(connection, [{"row_id": row.id, **values} for row, values in ended])
+    bulk.update(connection, episodes, [{"id": row.id, **values} for row, values in ended])
     by_id = {row.id: row for row, _ in ended}
     for ids in rows.chunks(list(by_id)):
         told = connection.execute(sa.select(tellings).where(tellings.c.episode_id.in_(ids))).all()
@@ -73,7 +74,7 @@ def _withdraw(connection: Connection, ids: list[int], now: float) -> set[tuple[i
 def end_values(ends_at: float | None, by: str, note: str, now: float) -> dict[str, Any]:
     """What an episode's row bears once it has ended; `ends_at` by the sender's clock, None if nobody told the end."""
     return {
-        "status": Status.RESOLVED,
+        "status": Status.RESOLVED.value,
         "ends_at": ends_at,
         "ended_at": now,
         "ended_by": by,

@@ -8,6 +8,7 @@ other threads and replicas; it ends by itself, if its holder does. Whoever claim
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,12 +22,14 @@ from alerter.store.schema import in_state, is_pending, outbox
 LEASE = 30.0  # seconds; a receiver's time limits are shorter
 
 
-def heads(receiver: str, moment: float, *, urgent: bool | None = None) -> sa.Select[Any]:
-    """Rows that may be sent now, those that overtake first."""
+@cache  # making a statement takes as long as asking it
+def heads(urgent: bool | None = None) -> sa.Select[Any]:
+    """Rows of `:receiver` that may be sent at `:moment`, those that overtake first."""
     before = outbox.alias("before")
     query = (
         sa.select(outbox)
-        .where(outbox.c.receiver == receiver, is_pending, outbox.c.next_at <= moment, _free(moment))
+        .where(outbox.c.receiver == sa.bindparam("receiver"), is_pending, outbox.c.next_at <= sa.bindparam("moment"))
+        .where(_is_free)
         .where(
             ~sa.exists().where(
                 before.c.receiver == outbox.c.receiver,
@@ -40,24 +43,44 @@ def heads(receiver: str, moment: float, *, urgent: bool | None = None) -> sa.Sel
     return query if urgent is None else query.where(outbox.c.urgent.is_(urgent))
 
 
-def _free(moment: float) -> sa.ColumnElement[bool]:
-    return sa.or_(outbox.c.lease_until.is_(None), outbox.c.lease_until < moment)
+_is_free = sa.or_(outbox.c.lease_until.is_(None), outbox.c.lease_until < sa.bindparam("moment"))
+_a_trigger = sa.and_(outbox.c.action == Action.TRIGGER, outbox.c.storm.is_(None))
+
+
+@cache
+def _first() -> sa.Select[Any]:
+    return heads().with_only_columns(outbox.c.urgent).limit(1)
+
+
+@cache
+def _count(urgent: bool) -> sa.Select[Any]:
+    query = heads(urgent).where(_a_trigger).with_only_columns(outbox.c.id).order_by(None)
+    return sa.select(sa.func.count()).select_from(query.limit(sa.bindparam("most")).subquery())
+
+
+@cache
+def _some(urgent: bool | None) -> sa.Select[Any]:
+    return heads(urgent).limit(sa.bindparam("most")).with_for_update(skip_locked=True)
+
+
+def look(connection: Connection, receiver: str, moment: float) -> bool | None:
+    """Whether something urgent may be sent now; None: nothing may."""
+    found: bool | None = connection.execute(_first(), {"receiver": receiver, "moment": moment}).scalar()
+    return found
 
 
 def waiting(connection: Connection, receiver: str, moment: float, limit: int, *, urgent: bool) -> int:
     """How many triggers may be sent now, counted up to `limit`."""
-    query = heads(receiver, moment, urgent=urgent).where(outbox.c.action == Action.TRIGGER, outbox.c.storm.is_(None))
-    some = query.with_only_columns(outbox.c.id).order_by(None).limit(limit).subquery()
-    return connection.execute(sa.select(sa.func.count()).select_from(some)).scalar_one()
+    given = {"receiver": receiver, "moment": moment, "most": limit}
+    return int(connection.execute(_count(urgent), given).scalar_one())
 
 
 def claim(
     connection: Connection, receiver: str, holder: str, moment: float, count: int, *, urgent: bool | None
 ) -> list[Claim]:
     """Up to `count` messages that are `holder`'s to send from `moment` on."""
-    found = connection.execute(
-        heads(receiver, moment, urgent=urgent).limit(count).with_for_update(skip_locked=True)
-    ).all()
+    given = {"receiver": receiver, "moment": moment, "most": count}
+    found = connection.execute(_some(urgent), given).all()
     claims: list[Claim] = []
     taken: set[int] = set()
     for row in found:
@@ -70,20 +93,23 @@ def claim(
 
 def _made(connection: Connection, row: Row[Any], moment: float) -> Claim:
     if row.storm and row.action == Action.TRIGGER:
-        members = sa.select(outbox).where(outbox.c.receiver == row.receiver, is_pending, outbox.c.storm == row.storm)
-        return storm(
-            connection, row.storm, connection.execute(members.where(_free(moment)).order_by(outbox.c.id)).all()
+        members = (
+            sa.select(outbox)
+            .where(outbox.c.receiver == row.receiver, is_pending, outbox.c.storm == row.storm, _is_free)
+            .order_by(outbox.c.id)
         )
+        return storm(connection, row.storm, connection.execute(members, {"moment": moment}).all())
     return grouped(connection, row) if row.grouped else single(connection, row)
 
 
 def collapse(connection: Connection, receiver: str, moment: float, *, urgent: bool) -> int:
     """Makes one message of all triggers that may be sent now; answers of how many."""
     ids = connection.execute(
-        heads(receiver, moment, urgent=urgent)
-        .where(outbox.c.action == Action.TRIGGER, outbox.c.storm.is_(None), outbox.c.attempts == 0)
+        heads(urgent)
+        .where(_a_trigger, outbox.c.attempts == 0)
         .with_only_columns(outbox.c.id)
-        .with_for_update(skip_locked=True)
+        .with_for_update(skip_locked=True),
+        {"receiver": receiver, "moment": moment},
     ).scalars().all()  # fmt: skip
     if len(ids) < 2:
         return 0

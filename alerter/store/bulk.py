@@ -32,6 +32,27 @@ def insert(connection: Connection, table: sa.Table, rows: Sequence[Mapping[str, 
     connection.exec_driver_sql(f"INSERT INTO {table.name} ({columns}) VALUES ({marks})", [*map(pick, rows)])  # noqa: S608
 
 
+def update(connection: Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Changes rows, each by its `id`; all name the same columns, and the values are as for `insert`."""
+    if not rows:
+        return
+    names = [name for name in rows[0] if name != "id"]
+    pick = itemgetter(*names, "id")
+    driver = connection.connection.driver_connection
+    if not isinstance(driver, psycopg.Connection):
+        changes = ", ".join(f"{name} = ?" for name in names)
+        connection.exec_driver_sql(f"UPDATE {table.name} SET {changes} WHERE id = ?", [*map(pick, rows)])  # noqa: S608
+        return
+    changes = ", ".join(f"{name} = new.{name}" for name in names)
+    arrays = ", ".join(f"%s::{table.c[name].type.compile(connection.dialect)}[]" for name in (*names, "id"))
+    columns = ", ".join((*names, "id"))
+    statement = (
+        f"UPDATE {table.name} SET {changes} FROM unnest({arrays}) AS new ({columns})"  # noqa: S608
+        f" WHERE {table.name}.id = new.id"
+    )
+    connection.exec_driver_sql(statement, tuple(map(list, zip(*map(pick, rows), strict=True))))
+
+
 def reserve(connection: Connection, table: sa.Table, count: int) -> Sequence[int]:
     """Ids for the next `count` rows of `table`, upwards; in a transaction that nobody writes beside (`Store.write`)."""
     if connection.dialect.name == "sqlite":

@@ -10,7 +10,6 @@ import fcntl
 import importlib
 import os
 import sqlite3
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +24,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from alerter.store import failures
 from alerter.store.failures import StoreFailed, StoreUnusable
 from alerter.store.schema import REVISION
+from alerter.store.together import Writers
 from chassis.clock import Clock
 from chassis.secrets import SecretUrl, safe_url
 
@@ -46,7 +46,6 @@ class Store:
         text = url.reveal()
         self.safe_url = safe_url(text)
         self._clock = clock
-        self._lock = threading.Lock()
         self._alone: int | None = None
         try:
             parsed = make_url(text)
@@ -62,6 +61,7 @@ class Store:
             self.engine = _postgresql(parsed)
         else:
             raise StoreUnusable(f"storage: {parsed.drivername} is not known; sqlite or postgresql+psycopg")
+        self._writers = Writers(self.engine)  # of SQLite
 
     def open(self) -> None:
         """Makes or verifies the database, which is ours alone until `close`. Raises StoreUnusable or StoreFailed."""
@@ -79,10 +79,8 @@ class Store:
         """A transaction that nobody writes beside; committed at the end. Raises StoreFailed."""
         with self._told():
             if self.is_sqlite:
-                with self._lock, self.engine.connect() as connection:
-                    connection = connection.execution_options(postwatch_write=True)
-                    with connection.begin():
-                        yield connection
+                with self._writers.write() as connection:
+                    yield connection
                 return
             with self.engine.begin() as connection:
                 connection.execute(sa.text("SELECT pg_advisory_xact_lock(:n)"), {"n": _WRITERS})
@@ -121,7 +119,7 @@ class Store:
         """Gives a little of what was deleted back to the disk; whether there is more. PostgreSQL does so by itself."""
         if not self.is_sqlite:
             return False
-        with self._told(), self._lock, self.engine.connect() as connection:
+        with self._told(), self._writers.alone() as connection:
             driver = connection.connection.driver_connection
             if driver is None:
                 return False

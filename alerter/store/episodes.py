@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any
 
@@ -101,14 +101,6 @@ def by_id(connection: Connection, ids: Iterable[int]) -> dict[int, Row[Any]]:
 def chunks(items: list[Any]) -> Iterator[list[Any]]:
     """In pieces that one statement can bear."""
     return (items[start : start + CHUNK] for start in range(0, len(items), CHUNK))
-
-
-def update_many(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Each mapping changes the row whose id it bears as `row_id`; all name the same columns."""
-    if rows:
-        names = [name for name in rows[0] if name != "row_id"]
-        statement = sa.update(episodes).where(episodes.c.id == sa.bindparam("row_id"))
-        connection.execute(statement.values({name: sa.bindparam(name) for name in names}), list(rows))
 
 
 def firing_labels(connection: Connection) -> list[dict[str, str]]:

@@ -31,6 +31,11 @@ TITLES = {
     "memory": "Memory over 10,000 samples",
     "scale": "A thousand services and more in one process",
     "reputation": "Two hundred addresses in twenty blocklists",
+    "chain": "From trouble to a page",
+    "alerter-latency": "The alerter: from a webhook to accepted by the provider",
+    "alerter-intake": "The alerter: many alerts in one payload",
+    "alerter-storm": "The alerter: a storm",
+    "alerter-durability": "The alerter: the price of durability",
     "open-transaction": "A transaction that is open for ten minutes",
 }
 

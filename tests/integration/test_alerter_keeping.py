@@ -109,7 +109,7 @@ def test_the_feed_shows_a_day_and_the_history_more(world: World) -> None:
 
 
 def test_room_is_given_back_in_small_steps(world: World, tmp_path: Path) -> None:
-    alerts = [replace(firing(f"N{number}", "info"), annotations={"summary": "x" * 4000}) for number in range(1200)]
+    alerts = [replace(firing(f"N{number}", "info"), annotations={"summary": "x" * 8000}) for number in range(500)]
     world.hear(*alerts)
     world.hear(*map(over, alerts))
     world.clock.advance(2 * YEAR)

@@ -16,7 +16,7 @@ from alerter.store.schema import outbox
 from tests.support import booked
 from tests.support.booked import World, firing, over
 
-MANY = 5_000
+MANY = 2_500
 
 
 @pytest.fixture(params=booked.STORES)
@@ -170,7 +170,7 @@ def test_what_is_asked_for_each_webhook_and_delivery_uses_its_index(tmp_path: Pa
     )  # fmt: skip
     with world.store.read() as connection:
         rows.latest(connection, ["a", "b"])
-        connection.execute(claims.heads("ops", 0.0))
+        claims.look(connection, "ops", 0.0)
         claims.waiting(connection, "ops", 0.0, 9, urgent=True)
         plans = {
             statement: [step[-1] for step in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)]
