@@ -13,11 +13,12 @@ from pathlib import Path
 from rich.console import Console
 
 from chassis.units import parse_duration
+from demo.alarms import Progress
 from demo.check import CHECK_PACE, check
 from demo.platform import Platform
 from demo.process import ServerError
 from demo.show import explain, play
-from demo.stage import DEFAULT_PORT, Pace, Progress, set_up
+from demo.stage import DEFAULT_PORT, Pace, set_up
 from demo.story import SCENES, Story
 
 _ABOUT = """\
@@ -25,7 +26,8 @@ A living email platform on this machine, watched by Postwatch.
 
 Starts PostgreSQL and Valkey (which speaks Redis' protocol) from Python wheels on free ports, creates the
 platform's queue tables (its own, pgmq's and pg-boss'), sets producers, a migrator and three workers to work,
-adds an API, a mail server and blocklists of its own, and starts the exporter.
+adds an API, a mail server and blocklists of its own, and starts the exporter. Prometheus and Alertmanager, where
+they are installed, and the alerter turn its figures into messages to stand-ins: it shows who would be told of what.
 Then it tells a story and says what to look at and where. Ctrl-C ends all of it and removes its folder.
 """
 _EXAMPLES = f"""\
@@ -37,7 +39,7 @@ examples:
   postwatch-demo --scene expiry           again and again the list that expires
   postwatch-demo --duration 5m --no-tty   plain lines, for a log
   postwatch-demo --keep --folder ./look   leaves configuration, logs and data behind
-  postwatch-demo --check                  proves the exporter's figures against the truth; exit code 0 or 1
+  postwatch-demo --check                  proves figures and messages against the truth; exit code 0 or 1
 """
 
 
@@ -126,11 +128,13 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--folder", type=Path, help="an empty or new folder for all data (default: a temporary one)")
     parser.add_argument("--keep", action="store_true", help="do not remove the folder at the end")
-    parser.add_argument("--no-exporter", action="store_true", help="start everything but the exporter, to run your own")
+    parser.add_argument(
+        "--no-exporter", action="store_true", help="start neither exporter nor what tells of its figures: run your own"
+    )
     parser.add_argument(
         "--check",
         action="store_true",
-        help="one quick loop, then compare /metrics with the truth: exit 0 or 1",
+        help="one quick loop; compares /metrics with the truth, and looks who was told: exit 0 or 1",
     )
     options = parser.parse_args(argv)
     if options.check and options.no_exporter:

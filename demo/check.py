@@ -40,12 +40,24 @@ from demo.workload import (
 CHECK_PACE = Pace(interval="1s", slow="1s", budget="100%", dead_after="4s", warmup_target=f"{WARMUP_TARGET:.0f}s")
 _NOTICED_WITHIN = 10.0  # seconds: what metrics.md promises for depth, and enough for two looks at drift
 
+_TOLD_WITHIN = 60.0  # seconds: from trouble to a page
+_LISTED, _API_DOWN = "An address is on a critical blocklist", "A service is down"
+# Who has to be told of what, when an address is listed and the API is down.
+_TELLINGS = (
+    ("PagerDuty, on call", _LISTED),
+    ("PagerDuty, on call", _API_DOWN),
+    ("Slack, #ops-alerts", _LISTED),
+    ("Slack, #ops-alerts", _API_DOWN),
+)
+
 _Result = tuple[str, Expected, float | None]
+_Message = tuple[str, str, str]  # whom, of what, and the words that arrived; none: nothing did
 
 
 def check(stage: Stage, console: Console) -> int:
     """0 if every figure is right, else 1; prints all of them."""
     results: list[_Result] = []
+    messages: list[_Message] = []
     # A retry shows in its row alone, so it has to last longer than the exporter needs to look twice.
     with Platform(stage.postgres, stage.store, stage.outside, seed=1, retry_after=(1.8, 2.2)) as platform:
         scenes: list[tuple[str, Callable[[], object], Callable[[], list[Expected]]]] = [
@@ -67,7 +79,9 @@ def check(stage: Stage, console: Console) -> int:
             if platform.problem:
                 raise ServerError(platform.problem)
             results += _compare(stage, name, expected())
-    return _report(console, results)
+            if name == "api-down":
+                messages = _messages(stage)
+    return _report(console, results, messages)
 
 
 def _work(platform: Platform) -> None:
@@ -163,27 +177,53 @@ def _compare(stage: Stage, scene: str, expected: list[Expected]) -> list[_Result
         time.sleep(0.1)
 
 
-def _report(console: Console, results: list[_Result]) -> int:
-    wrong = 0
+def _messages(stage: Stage) -> list[_Message]:
+    """Of each that has to arrive, what arrived in time."""
+    if stage.alarms is None:
+        return []
+    people = stage.alarms.people
+    end = time.monotonic() + _TOLD_WITHIN
+    while True:
+        people.look()
+        found = [
+            (whom, what, next((line.what for line in people.lines if line.whom == whom and what in line.what), ""))
+            for whom, what in _TELLINGS
+        ]
+        if all(words for _, _, words in found) or time.monotonic() > end:
+            return found
+        if problem := stage.problem():
+            raise ServerError(problem)
+        time.sleep(0.1)
+
+
+def _report(console: Console, results: list[_Result], messages: list[_Message]) -> int:
+    wrong = [0, 0]
     for scene, one, value in results:
         right = one.met_by(value)
-        wrong += not right
+        wrong[0] += not right
         labels = ",".join(f'{name}="{text}"' for name, text in one.labels.items())
-        mark = "ok   " if right else "WRONG"
-        console.print(
-            f"{mark} {scene:<13}{one.metric}{{{labels}}}: expected {_range(one)}, seen {_number(value)}",
-            style=None if right else "bold red",
-            highlight=False,
-            markup=False,
-            soft_wrap=True,
-        )
+        text = f"{one.metric}{{{labels}}}: expected {_range(one)}, seen {_number(value)}"
+        _print(console, scene, text, right=right)
+    for whom, what, words in messages:
+        wrong[1] += not words
+        _print(console, "messages", f"{whom}: {words or f'nothing that says: {what}'}", right=bool(words))
     console.print(
-        f"{len(results)} figures compared with the truth: all right."
-        if not wrong
-        else f"{wrong} of {len(results)} figures are wrong.",
+        f"{len(results)} figures compared with the truth: all right. {len(messages)} messages arrived."
+        if not any(wrong)
+        else f"{wrong[0]} of {len(results)} figures are wrong, {wrong[1]} of {len(messages)} messages are missing.",
         highlight=False,
     )
-    return 1 if wrong else 0
+    return 1 if any(wrong) else 0
+
+
+def _print(console: Console, scene: str, text: str, *, right: bool) -> None:
+    console.print(
+        f"{'ok   ' if right else 'WRONG'} {scene:<13}{text}",
+        style=None if right else "bold red",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
 
 
 def _range(one: Expected) -> str:

@@ -25,7 +25,8 @@ queues:
     targets:
       queue:email-sending:high:
         {{target: 1m, time_limit: 2m, depth: {{warning: 50, critical: 500, page: 5000}}}}
-      queue:email-sending: {{target: 5m, time_limit: 10m}}
+      queue:email-sending:
+        {{target: 5m, time_limit: 10m, depth: {{warning: 100, critical: 300, page: 500}}}}
       queue:email-sending:low: {{target: 30m}}
       queue:analytics:daily-aggregate: {{target: 1h, failures: {{critical: 3, page: 20%}}}}
       queue:warmup:process: {{target: {warmup_target}}}

@@ -3,6 +3,7 @@
 import http.server
 import socketserver
 import threading
+import time
 from ipaddress import ip_address
 from types import TracebackType
 from typing import ClassVar, Self
@@ -124,6 +125,7 @@ class _NameServer(socketserver.ThreadingUDPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Names)
         self.listed: dict[str, set[str]] = {zone: {LISTED_CODE} for zone in ZONES}
+        self.first_told: dict[str, float] = {}  # when an address was first said to be listed, by the monotonic clock
 
     def answer(self, query: dns.message.Message) -> dns.message.Message:
         response = dns.message.make_response(query, recursion_available=True)
@@ -135,7 +137,9 @@ class _NameServer(socketserver.ThreadingUDPServer):
             return response
         apex = dns.name.from_text(zone)
         octets = question.name.relativize(apex).to_text().split(".")
-        if ".".join(reversed(octets)) in self.listed[zone]:
+        address = ".".join(reversed(octets))
+        if address in self.listed[zone]:
+            self.first_told.setdefault(address, time.monotonic())
             kind = dns.rdatatype.to_text(question.rdtype)
             told = {"A": LISTED_CODE, "TXT": f'"Listed by {zone}: see https://{zone}/"'}.get(kind)
             if told is not None:
@@ -189,3 +193,8 @@ class Outside:
     def delist(self, ip: str, zone: str = BLOCKLIST) -> None:
         """Removal was asked for, and granted."""
         self._names.listed[zone].discard(ip)
+        self._names.first_told.pop(ip, None)
+
+    def listed_at(self, ip: str) -> float | None:
+        """When somebody who asked was first told that it is listed, by the monotonic clock."""
+        return self._names.first_told.get(ip)

@@ -1,6 +1,8 @@
 """Processes that end with the one that started them (see tether.py), and servers made of them."""
 
 import contextlib
+import http
+import http.client
 import os
 import pwd
 import random
@@ -11,6 +13,8 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -258,6 +262,15 @@ def free_port() -> int:
             except OSError:
                 continue
             return port
+
+
+def answers_well(url: str) -> bool:
+    """Whether a GET of it, which is a server's of this machine, is answered with 200."""
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 — our own URL
+            return bool(answer.status == http.HTTPStatus.OK)
+    except (urllib.error.URLError, OSError, http.client.HTTPException):
+        return False
 
 
 def listens(pid: int, port: int) -> bool:

@@ -1,12 +1,10 @@
 """Prometheus and Alertmanager, Debian's or whoever's is found on PATH, as servers of this machine."""
 
 import shutil
-import urllib.error
-import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
-from demo.process import Server, ServerError
+from demo.process import Server, ServerError, answers_well
 
 # Debian's name first, then the one that the project itself gives its program.
 PROMETHEUS = ("prometheus",)
@@ -63,11 +61,7 @@ class _OfConfig(Server):
         return found
 
     def answers(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"{self.url}/-/ready", timeout=2) as answer:  # noqa: S310 — our own URL
-                return bool(answer.status == 200)
-        except (urllib.error.URLError, OSError):
-            return False
+        return answers_well(f"{self.url}/-/ready")
 
 
 class Prometheus(_OfConfig):
@@ -82,6 +76,7 @@ class Prometheus(_OfConfig):
             "storage.tsdb.path": self.folder / "data",
             "storage.tsdb.retention.time": "90d",
             "web.listen-address": self.address,
+            "web.external-url": self.url,  # in links; else it would be the machine's name
             "log.level": "warn",
         }
         return [self.program(), *(f"--{name}={value}" for name, value in fixed.items()), *self.options]
@@ -114,6 +109,7 @@ class Alertmanager(_OfConfig):
             "config.file": self.file,
             "storage.path": self.folder / "data",
             "web.listen-address": self.address,
+            "web.external-url": self.url,  # in links; else it would be the machine's name
             "cluster.listen-address": f"127.0.0.1:{self.gossip}" if self.gossip else "",
             "log.level": "warn",
         }

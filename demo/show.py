@@ -27,12 +27,15 @@ def explain(console: Console, stage: Stage) -> None:
         ("health as JSON", f"{stage.url}/health"),
         ("its configuration", str(stage.config)),
         ("its log", str(stage.log)),
+        *(() if stage.alarms is None else stage.alarms.links()),
         ("the platform's database", f"psql {stage.postgres.url('mail')}"),
         ("the platform's lists", f"redis-cli -p {stage.store.port}"),
     ]
     for what, where in lines:
         console.print(f"  {what:<38}{where}", highlight=False, soft_wrap=True)
     console.print(f'  try: curl -s "{stage.url}/metrics" | grep queue_depth', highlight=False, soft_wrap=True)
+    if stage.alarms is not None:
+        console.print(stage.alarms.remark, highlight=False, soft_wrap=True)
 
 
 def play(
@@ -56,12 +59,17 @@ def play(
                 next_look = now + _LOOK_EVERY
                 with contextlib.suppress(NoMetrics):  # stage.problem tells if the exporter has ended
                     board.add(scrape(stage.url))
+            told = [] if stage.alarms is None else stage.alarms.people.look()
+            board.tell(told)
             if screen is not None:
                 screen.update(board.drawn(story, links), refresh=True)
-            elif now >= next_print:
-                next_print = now + _PRINT_EVERY
-                for line in board.plain():
-                    console.print(line, highlight=False, soft_wrap=True)
+            else:
+                lines = [f"would be told: {line.whom}: {line.what}" for line in told]
+                if now >= next_print:
+                    next_print = now + _PRINT_EVERY
+                    lines += board.plain()
+                for line in lines:
+                    console.print(line, highlight=False, markup=False, soft_wrap=True)
             platform.trouble.wait(0.25)
 
 

@@ -1,30 +1,25 @@
 """Brings up all that a demo needs, in order, and takes it down again."""
 
 import contextlib
-import http.client
 import os
 import shutil
 import socket
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from demo.alarms import Alarms, Progress
 from demo.config import write_config
 from demo.outside import Outside
 from demo.platform import DATABASE, READER, create_layout
-from demo.process import ServerError, Tethered, free_port, listens, tail
+from demo.process import ServerError, Tethered, answers_well, free_port, listens, tail
 from demo.servers import Postgres, Redis, Valkey
 
 DEFAULT_PORT = 9797
 _READY_WITHIN = 30.0
-
-Progress = Callable[[str], AbstractContextManager[None]]
 
 
 @dataclass(frozen=True)
@@ -40,7 +35,7 @@ class Pace:
 
 @dataclass
 class Stage:
-    """What was brought up; `exporter` is None if the exporter was not wanted."""
+    """What was brought up; `exporter` and `alarms` are None if the exporter was not wanted."""
 
     folder: Path
     postgres: Postgres
@@ -51,6 +46,7 @@ class Stage:
     outside: Outside
     port: int = 0
     exporter: Tethered | None = None
+    alarms: Alarms | None = None
 
     @property
     def url(self) -> str:
@@ -101,15 +97,16 @@ class Stage:
                 return f"{server.kind} ended:\n{tail(server.log)}"
         if self.exporter is not None and not self.exporter.running:
             return f"the exporter ended:\n{tail(self.log)}"
-        return None
+        return None if self.alarms is None else self.alarms.problem()
 
 
 @contextlib.contextmanager
 def set_up(
     progress: Progress, *, folder: Path | None, keep: bool, port: int | None, exporter: bool, pace: Pace
 ) -> Iterator[Stage]:
-    """Servers, tables and exporter; at the end, or if this process vanishes, all are gone with their folder.
+    """Servers, tables, exporter, and what tells people of its figures.
 
+    At the end, or if this process vanishes, all are gone with their folder.
     Raises ServerError with a sentence for a person.
     """
     with contextlib.ExitStack() as stack:
@@ -134,6 +131,10 @@ def set_up(
             with progress("Starting the exporter"):
                 stack.callback(stage.stop_exporter)
                 stage.start_exporter(other_port=port is None)
+            (top / "alarms").mkdir()
+            stage.alarms = Alarms(top / "alarms", stage.url, keep=keep)
+            stack.callback(stage.alarms.stop)
+            stage.alarms.start(progress)
         yield stage
 
 
@@ -171,12 +172,8 @@ def _wait_until_ready(stage: Stage) -> None:
         problem = stage.problem()
         if problem:
             raise ServerError(problem)
-        try:
-            with urllib.request.urlopen(f"{stage.url}/readyz", timeout=2) as answer:  # noqa: S310 — our own URL
-                # The exporter of another demo may answer there while ours is about to notice that.
-                if answer.status == http.HTTPStatus.OK and stage.exporter_listens():
-                    return
-        except (urllib.error.URLError, OSError, http.client.HTTPException):
-            pass
+        # The exporter of another demo may answer there while ours is about to notice that.
+        if answers_well(f"{stage.url}/readyz") and stage.exporter_listens():
+            return
         time.sleep(0.05)
     raise ServerError(f"the exporter is not ready after {_READY_WITHIN:.0f} seconds:\n{tail(stage.log)}")

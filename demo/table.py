@@ -3,17 +3,20 @@
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from demo.people import Line
 from demo.queues import QUEUES, Queue
 from demo.scrape import Scrape
 from demo.story import Story
 
 _WINDOW = 15.0  # seconds over which a rate is taken
+_MESSAGES = 6  # that are shown
 
 
 @dataclass(frozen=True)
@@ -128,6 +131,11 @@ class Board:
 
     def __init__(self) -> None:
         self._history: deque[Scrape] = deque()
+        self._told: deque[Line] = deque(maxlen=_MESSAGES)
+
+    def tell(self, lines: Sequence[Line]) -> None:
+        """Who would have been sent something, and what."""
+        self._told.extend(lines)
 
     def add(self, look: Scrape) -> None:
         self._history.append(look)
@@ -169,7 +177,26 @@ class Board:
                 texts[number].stylize("bold red" if value else "dim")
             table.add_row(*texts)
         last = self._history[-1]
-        return Group(scene, table, Text(workers_line(last)), Text(outside_line(last)), Text(links, style="dim"))
+        return Group(
+            scene,
+            table,
+            Text(workers_line(last)),
+            Text(outside_line(last)),
+            self._messages(),
+            Text(links, style="dim"),
+        )
+
+    def _messages(self) -> RenderableType:
+        table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim", expand=True)
+        table.add_column("at", no_wrap=True)
+        table.add_column("would be told", no_wrap=True)
+        table.add_column("the latest first", no_wrap=True, overflow="ellipsis", ratio=1)
+        for line in reversed(self._told):
+            moment = datetime.fromtimestamp(line.at).astimezone().strftime("%H:%M:%S")
+            table.add_row(moment, line.whom, Text(line.what))
+        if not self._told:
+            table.add_row("", "nobody yet", "")
+        return table
 
 
 def _count(value: float | None) -> str:

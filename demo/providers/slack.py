@@ -29,11 +29,12 @@ class Posted:
     broadcast: bool = False
     edits: int = 0
     history: list[str] = field(default_factory=list)  # texts that it had before
+    attachments: list[dict[str, Any]] = field(default_factory=list)  # the old way, Alertmanager's own
 
     @property
     def shown(self) -> str:
         """All that is written there: of blocks if there are any."""
-        return "\n".join(texts(self.blocks)) if self.blocks else self.text
+        return "\n".join(texts([self.blocks or self.text, self.attachments]))
 
 
 class Slack(StandIn):
@@ -66,6 +67,11 @@ class Slack(StandIn):
     def messages(self) -> list[Posted]:
         """What stands in the channels, without replies."""
         return [post for post in self.posts if not post.thread_ts]
+
+    @property
+    def shown(self) -> str:
+        """All that can be read there."""
+        return "\n".join(post.shown for post in list(self.posts))
 
     def replies(self, ts: str) -> list[Posted]:
         """The thread of a message."""
@@ -143,6 +149,7 @@ class Slack(StandIn):
             content.get("blocks") or [],
             thread,
             bool(content.get("reply_broadcast")),
+            attachments=content.get("attachments") or [],
         )
         self.posts.append(post)
         return post
@@ -158,15 +165,18 @@ class Slack(StandIn):
         """Slack's word for what is wrong with a message; nothing if it is right."""
         blocks = content.get("blocks") or []
         text = str(content.get("text", ""))
-        if not blocks and not text:
+        attachments = content.get("attachments") or []
+        if not blocks and not text and not attachments:
             return "no_text"
+        if not isinstance(attachments, list) or not all(isinstance(each, dict) for each in attachments):
+            return "invalid_attachments"
         if len(text) > TEXT:
             return "msg_too_long"
         if not isinstance(blocks, list) or len(blocks) > BLOCKS or not all(_is_block(each) for each in blocks):
             return "invalid_blocks"
         if sum(len(each) for each in texts(blocks)) > ALTOGETHER:
             return "msg_blocks_too_long"
-        self.mentions += [each for each in texts([text, blocks]) if _MENTION.search(each)]
+        self.mentions += [each for each in texts([text, blocks, attachments]) if _MENTION.search(each)]
         return ""
 
 

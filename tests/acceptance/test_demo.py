@@ -25,14 +25,14 @@ COMMAND = [sys.executable, "-m", "demo"]
 
 
 @contextlib.contextmanager
-def demo(tmp: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
+def demo(tmp: Path, *options: str, **environ: str) -> Iterator[subprocess.Popen[str]]:
     """The running demo, whose temporary folders are made in `tmp`."""
     with subprocess.Popen(
         [*COMMAND, *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env={**os.environ, "TMPDIR": str(tmp)},
+        env={**os.environ, "TMPDIR": str(tmp), **environ},
     ) as process:
         try:
             yield process
@@ -72,22 +72,22 @@ def test_check_compares_the_figures_with_the_truth(own_tmp: Path) -> None:
         [*COMMAND, "--check"],
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=110,
         check=False,
         env={**os.environ, "TMPDIR": str(own_tmp)},
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "figures compared with the truth: all right" in done.stdout
+    assert "figures compared with the truth: all right. 4 messages arrived." in done.stdout
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda how: how.name)
 def test_nothing_is_left(how: signal.Signals, own_tmp: Path) -> None:
     with demo(own_tmp, "--no-tty", "--scene", "expiry") as process:
         # In the midst of a scene that has something to repair.
-        read_until(process.stdout, r"Nobody takes from warmup:process", within=40)
+        read_until(process.stdout, r"Nobody takes from warmup:process", within=60)
         family = psutil.Process(process.pid).children(recursive=True)
         names = {one.name() for one in family}
-        assert {"postgres", "valkey-server"} <= names
+        assert {"postgres", "valkey-server", "prometheus", "prometheus-alertmanager"} <= names
         assert list(own_tmp.iterdir())
         process.send_signal(how)
         rest, _ = process.communicate(timeout=20)
@@ -101,7 +101,7 @@ def test_nothing_is_left(how: signal.Signals, own_tmp: Path) -> None:
 def test_it_speaks_at_once_and_says_where_to_look(own_tmp: Path) -> None:
     with demo(own_tmp, "--no-tty", "--duration", "2s", "--scene", "expiry") as process:
         said = read_until(process.stdout, r"Starting PostgreSQL", within=3)
-        said += read_until(process.stdout, r"(?s)look at: .*Ended: nothing is left running", within=40)
+        said += read_until(process.stdout, r"(?s)look at: .*Ended: nothing is left running", within=60)
         assert process.wait(10) == 0
     for part in (
         "/metrics",
@@ -109,8 +109,21 @@ def test_it_speaks_at_once_and_says_where_to_look(own_tmp: Path) -> None:
         "exporter.yml",
         "psql postgresql://",
         "look at: postwatch_queue_depth",
+        "with the files of deploy/prometheus",
     ):
         assert part in said
+    for what in ("who was told", "Prometheus, with all rules", "Alertmanager"):
+        assert re.search(rf"{what}.* http://127.0.0.1:\d+/", said), what
+
+
+def test_without_prometheus_it_evaluates_some_rules_itself_and_says_so(own_tmp: Path) -> None:
+    with demo(own_tmp, "--no-tty", "--scene", "listing", PATH="/nowhere") as process:
+        said = read_until(process.stdout, r"would be told: Slack", within=60)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+    assert "Prometheus and Alertmanager do not run here: the demo evaluates 5 rules of many itself" in said
+    assert "install Prometheus and Alertmanager" in said
+    assert re.search(r"would be told: PagerDuty, on call: trigger: .*on a critical blocklist", said)
 
 
 def test_a_terminal_gets_a_live_table(own_tmp: Path) -> None:
@@ -167,7 +180,7 @@ def test_a_folder_with_something_in_it_is_refused(tmp_path: Path) -> None:
 def test_two_at_once_get_out_of_each_others_way(own_tmp: Path) -> None:
     options = ("--no-tty", "--duration", "8s")
     with demo(own_tmp, *options) as one, demo(own_tmp, *options) as other:
-        said = [read_until(process.stdout, r"email-sending +high", within=40) for process in (one, other)]
+        said = [read_until(process.stdout, r"email-sending +high", within=60) for process in (one, other)]
         rest = [process.communicate(timeout=30)[0] for process in (one, other)]
         assert [one.returncode, other.returncode] == [0, 0], "".join(rest)
     urls = [re.findall(r"http://127.0.0.1:\d+/metrics", text)[0] for text in said]
