@@ -11,13 +11,15 @@ import pytest
 
 from demo.process import free_port
 from demo.providers import PagerDuty, Slack
+from demo.shipped import Addresses, alertmanager_config
 from tests.support.alerter import TOKEN, Alerter
 from tests.support.prometheus import Alertmanager
 from tests.support.wait import eventually
 
 # Impatient, as `amtool` would say: what matters here is who is told, and how often.
 CONFIG = """\
-route: {{receiver: alerter, group_by: [alertname], group_wait: 0s, group_interval: {interval}, repeat_interval: {repeat}}}
+route:
+  {{receiver: alerter, group_by: [alertname], group_wait: 0s, group_interval: {interval}, repeat_interval: {repeat}}}
 receivers:
   - name: alerter
     webhook_configs:
@@ -256,3 +258,20 @@ def test_two_alertmanagers_tell_the_same_and_people_hear_it_once(gossip: bool, t
         eventually(lambda: here.told_of("Later") == ["trigger"], within=40)
         assert here.told_of("Backlog") == ["trigger", "resolve"]
         eventually(lambda: len(here.slack.messages()) == 2, within=20)
+
+
+def test_the_shipped_configuration_goes_straight_to_people_where_no_alerter_is(tmp_path: Path) -> None:
+    nobody = f"127.0.0.1:{free_port()}"
+    with PagerDuty() as pagerduty, Slack() as slack:
+        addresses = Addresses(nobody, nobody, nobody, nobody, pagerduty=pagerduty.url, slack=slack.hook_url)
+        text = alertmanager_config(tmp_path, addresses, pagerduty.routing_key)
+        with Alertmanager(text) as manager:
+            down = named("PostwatchAlerterDown", job="postwatch-alerter")
+            manager.send(named("Backlog"), down)
+            eventually(lambda: [each.severity for each in pagerduty.incidents] == ["critical"], within=20)
+            assert pagerduty.incidents[0].summary == "PostwatchAlerterDown: PostwatchAlerterDown is unwell"
+            eventually(lambda: "FIRING PostwatchAlerterDown" in slack.shown, within=20)
+            manager.send(down, over=True)
+            eventually(lambda: not pagerduty.open, within=30)
+            eventually(lambda: "RESOLVED PostwatchAlerterDown" in slack.shown, within=30)
+            assert "Backlog" not in slack.shown

@@ -137,7 +137,9 @@ class Alertmanager(demo.Alertmanager):
 
 def scraping(targets: Mapping[str, str], rules: Iterable[str] = (), interval: str = "1s") -> str:
     """A configuration of Prometheus: `targets` are addresses by job, `rules` patterns of files."""
-    jobs = [f'  - {{job_name: {job}, static_configs: [{{targets: ["{address}"]}}]}}' for job, address in targets.items()]
+    jobs = [
+        f'  - {{job_name: {job}, static_configs: [{{targets: ["{address}"]}}]}}' for job, address in targets.items()
+    ]
     files = "".join(f"  - {pattern}\n" for pattern in rules)
     return (
         f"global: {{scrape_interval: {interval}, scrape_timeout: {interval}, evaluation_interval: {interval}}}\n"
