@@ -100,3 +100,7 @@ class Intake:
         for (_, done), result in zip(batch, taken, strict=True):
             done.set_result(result.changes)
         self._wake(taken[0].wake)
+        # Once for all of them: in a storm a line for each would take longer than the webhooks.
+        changes = sum((each.changes for each in taken), Counter[Change]())
+        counts = {change.value: count for change, count in changes.items()}
+        log.info("taken in", webhooks=len(batch), alerts=sum(len(alerts) for alerts, _ in batch), **counts)

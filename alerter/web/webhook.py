@@ -26,7 +26,7 @@ log = get_logger(__name__)
 Given = TypeVarTuple("Given")
 Done = TypeVar("Done")
 _SOURCE = re.compile(r"[A-Za-z0-9_.-]{1,63}", re.ASCII)
-_PATIENCE = 20.0  # seconds for the commit
+_PATIENCE = 60.0  # seconds for the commit; a sender that waits has more patience than one that tries again
 _SMALL = 16 << 10  # bytes of a body whose decoding nobody notices; changing threads would take longer
 
 
@@ -100,7 +100,7 @@ def routes(intake: Intake, tally: Tally, limit: int, truncated: Callable[[], Non
             log.warning("alertmanager left alerts out", count=webhook.truncated, advice="set max_alerts: 0")
             await anyio.to_thread.run_sync(truncated)
         counts = {change.value: count for change, count in changes.items()}
-        log.info("webhook", source=source, alerts=len(webhook.alerts), **counts)
+        log.debug("webhook", source=source, alerts=len(webhook.alerts), **counts)
         return JSONResponse({"alerts": len(webhook.alerts), **counts})
 
     post = partial(Route, endpoint=answer, methods=["POST"])
