@@ -40,7 +40,7 @@ class Taking:
 
     def by_hand(self, number: int, who: str) -> bool:
         """Whether there is such an alert; one that is over, or acknowledged, stays as it is. Raises StoreFailed."""
-        now, who = self._clock.now(), line(who, 100)
+        now, who = self._clock.now(), line(who, 100) or "somebody"
         with self._store.write() as connection:
             row = connection.execute(sa.select(episodes).where(episodes.c.id == number)).first()
             if row is None:

@@ -195,7 +195,7 @@ def routes(
             return JSONResponse({"error": 'the body is no JSON object; send nothing, or {"by": "name"}'}, 400)
         try:
             number = request.path_params["id"]
-            known = await anyio.to_thread.run_sync(acknowledge, number, who or "somebody")
+            known = await anyio.to_thread.run_sync(acknowledge, number, who)
         except StoreFailed as error:
             return JSONResponse({"error": str(error)}, 503)
         if not known:

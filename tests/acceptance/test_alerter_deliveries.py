@@ -148,11 +148,6 @@ def test_an_outage_of_mail_is_not_to_be_told_by_mail_alone(
     assert (DOWN in done.stdout) is noted
 
 
-def test_it_is_said_at_the_start(tmp_path: Path) -> None:
-    with Alerter(tmp_path, {"receivers": [MAIL], "default": {"receivers": ["mail"]}}) as alerter:
-        assert any(str(line["remark"]).startswith(DOWN) for line in alerter.logged("remark"))
-
-
 # The runbook
 
 

@@ -75,16 +75,22 @@ def told(taken: dict[str, Any]) -> Any:
 
 
 def test_who_was_told_hears_of_the_end_whatever_the_routes_say_by_now(slack: Slack, hook: Hook, tmp_path: Path) -> None:
+    """And what needs a restart, or is probably not meant, is said."""
     (tmp_path / "token").write_text(slack.token)
     both = [to_slack(slack), to_hook(hook)]
     with Alerter(tmp_path, settings(*both)) as alerter:
         alerter.send(alert("Backlog"))
         eventually(lambda: slack.posts and hook.taken, within=20)
-        alerter.write({"receivers": both, "default": {"receivers": ["bus"]}})
+        assert ["no deadman" in line["remark"] for line in alerter.logged("remark")] == [True]
+        needs_a_restart = {"storage": f"sqlite:///{tmp_path / 'other.db'}", "log": {"level": "debug"}}
+        alerter.write({"receivers": both, "default": {"receivers": ["bus"]}, **needs_a_restart})
         alerter.hang_up()
         eventually(lambda: alerter.logged("reloaded"), within=20)
         alerter.send(alert("Backlog", "resolved"))
         eventually(lambda: "RESOLVED" in slack.posts[0].shown, within=20)
+        assert {line["what"].split()[0] for line in alerter.logged("restart_needed")} == {"log", "storage"}
+        assert not (tmp_path / "other.db").exists()
+        assert "receiver 'ops' is told by no route" in [line["remark"] for line in alerter.logged("remark")]
 
 
 def test_what_waits_is_delivered_by_the_new_configuration(slack: Slack, tmp_path: Path) -> None:
@@ -112,12 +118,3 @@ def test_a_renewed_secret_counts_without_a_reload(slack: Slack, tmp_path: Path) 
         eventually(lambda: len(slack.posts) == 2, within=20)
         assert not alerter.logged("reloaded")
         assert "xoxb-renewed-token" not in alerter.output.read_text()
-
-
-def test_what_needs_a_restart_is_said(tmp_path: Path) -> None:
-    with Alerter(tmp_path, {}) as alerter:
-        alerter.write({"storage": f"sqlite:///{tmp_path / 'other.db'}", "log": {"level": "debug"}})
-        alerter.hang_up()
-        eventually(lambda: alerter.logged("reloaded"), within=20)
-        assert {line["what"].split()[0] for line in alerter.logged("restart_needed")} == {"log", "storage"}
-        assert not (tmp_path / "other.db").exists()

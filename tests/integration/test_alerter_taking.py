@@ -12,7 +12,7 @@ from alerter.duties.taking import SKEW, Taking
 from alerter.model import Mark
 from alerter.outbox import claims
 from alerter.receivers.base import Heard
-from alerter.store.schema import audit
+from alerter.store.schema import audit, episodes
 from demo.providers import PagerDuty, Slack
 from tests.support import booked
 from tests.support.alerter import TOKEN, Alerter, alert
@@ -51,6 +51,18 @@ def test_an_acknowledgement_stops_the_escalation_and_is_told_to_all_but_the_tell
     assert stored.look().escalations == 0
     assert taking(stored).heard("oncall", heard(stored)) == 0  # PagerDuty tells at least once
     assert written(stored) == [("Ann (PagerDuty)", "acknowledged", "alert 1, told by oncall")]
+
+
+@pytest.mark.parametrize(
+    ("who", "known_as"), [("", "somebody"), (" ", "somebody"), ("a\0b\r\n\ud800", "a\ufffdb \ufffd")]
+)
+def test_whatever_somebody_is_called_can_be_stored_and_told(stored: World, who: str, known_as: str) -> None:
+    stored.hear(firing())
+    assert taking(stored).by_hand(1, who)
+    assert written(stored) == [(known_as, "acknowledged", "alert 1")]
+    stored.deliver("oncall")
+    with stored.store.read() as connection:
+        assert connection.execute(sa.select(episodes.c.acknowledged_by)).scalar() == known_as
 
 
 def test_given_back_it_is_escalated_when_its_time_has_come(stored: World) -> None:
