@@ -279,7 +279,11 @@ def listens(pid: int, port: int) -> bool:
     address = f"0100007F:{port:04X}"
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()]
     sockets = {f"socket:[{row[9]}]" for row in rows if row[1] == address and row[3] == listening}
-    for file in Path(f"/proc/{pid}/fd").iterdir():
+    try:
+        files = list(Path(f"/proc/{pid}/fd").iterdir())
+    except OSError:  # it has ended, perhaps because somebody else listens there
+        return False
+    for file in files:
         with contextlib.suppress(OSError):  # closed while we looked
             if str(file.readlink()) in sockets:
                 return True

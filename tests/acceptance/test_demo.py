@@ -100,7 +100,7 @@ def test_nothing_is_left(how: signal.Signals, own_tmp: Path) -> None:
 
 def test_it_speaks_at_once_and_says_where_to_look(own_tmp: Path) -> None:
     with demo(own_tmp, "--no-tty", "--duration", "2s", "--scene", "expiry") as process:
-        said = read_until(process.stdout, r"Starting PostgreSQL", within=3)
+        said = read_until(process.stdout, r"Starting PostgreSQL", within=6)
         said += read_until(process.stdout, r"(?s)look at: .*Ended: nothing is left running", within=60)
         assert process.wait(10) == 0
     for part in (
