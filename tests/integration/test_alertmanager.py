@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -62,10 +63,11 @@ class Bed:
         self.alerter = Alerter(folder, self._given)
         stack.callback(self.alerter.kill)
 
-    def start(self) -> None:
+    def start(self, **reconcile: str) -> None:
         """The alerter, with a look every second at the Alertmanagers that there are by now."""
+        options = reconcile or {"every": "1s", "after": "1m"}
         urls = [each.url for each in self.managers]
-        self.alerter.write(self._given | {"reconcile": {"alertmanagers": urls, "every": "1s", "after": "1m"}})
+        self.alerter.write(self._given | {"reconcile": {"alertmanagers": urls, **options}})
         by = ("alerter",) if self._hasty is None else ("tests.support.hasty", *self._hasty)
         self.alerter.start(by=by)
 
@@ -215,20 +217,45 @@ def test_an_alerter_that_was_down_for_ten_minutes_is_told_what_it_missed(tmp_pat
     with bed(tmp_path) as here:
         manager = here.manager(interval="10s")  # as shipped for what is critical
         here.start()
-        # Prometheus goes on telling what fires, or Alertmanager would hold it for over after five minutes.
-        over = threading.Event()
-
-        def go_on() -> None:
-            while not over.wait(60):
-                manager.send(named("Lasts"), named("Begins"))
-
-        prometheus = threading.Thread(target=go_on, daemon=True)
-        prometheus.start()
-        try:
+        with going_on(manager, "Lasts", "Begins"):
             away(here, manager, 600)
-        finally:
-            over.set()
-            prometheus.join(10)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+def test_a_silence_closes_the_incident_at_the_pace_of_the_defaults(tmp_path: Path) -> None:
+    """An Alertmanager is believed after 15 minutes; five minutes of silence then close the incident."""
+    with bed(tmp_path) as here:
+        manager = here.manager(interval="10s")
+        born = time.monotonic()
+        here.start(every="60s", after="5m")
+        manager.send(named("Backlog"))
+        eventually(lambda: here.told_of("Backlog") == ["trigger"], within=30)
+        with going_on(manager, "Backlog"):
+            manager.silence(alertname="Backlog")
+            eventually(lambda: here.told_of("Backlog") == ["trigger", "resolve"], within=1500, every=1)
+        age = time.monotonic() - born
+        assert 1200 <= age < 1200 + 150  # two looks, a minute apart
+        (entry,) = here.alerter.feed(q="Backlog")
+        assert entry["note"] == "The alert is silenced in Alertmanager."
+
+
+@contextmanager
+def going_on(manager: Alertmanager, *names: str) -> Iterator[None]:
+    """Prometheus goes on telling what fires, or Alertmanager would hold it for over after five minutes."""
+    over = threading.Event()
+
+    def tell() -> None:
+        while not over.wait(60):
+            manager.send(*map(named, names))
+
+    prometheus = threading.Thread(target=tell, daemon=True)
+    prometheus.start()
+    try:
+        yield
+    finally:
+        over.set()
+        prometheus.join(30)
 
 
 @pytest.mark.parametrize("gossip", [True, False], ids=["cluster", "out of each other's sight"])
