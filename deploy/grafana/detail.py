@@ -56,11 +56,12 @@ TILES = (
     ),
     tile(
         "Drained in",
-        "Until nothing waits, at the pace of the last minute; of several priorities the slowest.",
+        "Until nothing waits, at the pace of the last minute; of several priorities the slowest. Growing while more"
+        " comes in than gets done.",
         f"max({drained_in()})",
         "s",
         decimals=0,
-        nothing="Not draining",
+        nothing="Growing",
     ),
     tile(
         "Failing now",

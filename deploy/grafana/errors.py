@@ -113,7 +113,7 @@ BOARD = Board(
                         Column("Timeouts, 1 h", counted("job_timeouts_total", "1h", KEYS), "locale", 118),
                     ],
                     [("Status", True), ("Failed, 1 h", True)],
-                    width=15,
+                    width=16,
                     height=11,
                 ),
                 bars(
@@ -121,7 +121,7 @@ BOARD = Board(
                     "Failed attempts within the last hour by class of error, the ten most frequent.",
                     "locale",
                     Line(f"sort_desc(topk(10, {counted('job_errors_total', '1h', 'error')} > 0))", "{{error}}"),
-                    width=9,
+                    width=8,
                     height=11,
                     decimals=0,
                     nothing="No attempt failed",

@@ -75,9 +75,9 @@ def waiting_since() -> str:
 
 
 def drained_in() -> str:
-    """Seconds until nothing waits, at the pace of the last minute; absent where more comes in than gets done."""
+    """Seconds until nothing waits, at the pace of the last minute: 0 if none does, absent if more comes in."""
     enqueued = f"sum by ({KEYS}) (rate(postwatch_queue_jobs_enqueued_total{{{QUEUE}}}[1m]))"
-    return f"({DEPTH} > 0)\n  /\n({ended('1m')} - {enqueued} > 0)"
+    return f"({DEPTH} > 0)\n  /\n({ended('1m')} - {enqueued} > 0)\n  or\n{DEPTH} == 0"
 
 
 def within_target(window: str) -> str:

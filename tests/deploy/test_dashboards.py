@@ -12,6 +12,7 @@ import yaml
 from deploy.grafana.all import BOARDS
 from tests.deploy.dashboards import ALERTS, DATASOURCE, FILES, GRAFANA, Board, Panel, boards, panels
 from tests.deploy.rules import FOLDER, rules, written
+from tests.support.documents import REPOSITORY
 
 ALL = boards()
 PANELS = panels()
@@ -215,6 +216,15 @@ def test_states_of_services_and_pauses_are_shown_over_time() -> None:
         ("postwatch-overview", "Pauses"),
         ("postwatch-queue", "Pauses"),
     }
+
+
+def test_each_stands_in_the_readme_with_its_question_and_a_picture() -> None:
+    text = (GRAFANA / "README.md").read_text()
+    for board in ALL:
+        assert f"| [{board.body['title']}](dashboards/{board.uid}.json) | {board.body['description']} |" in text
+        picture = REPOSITORY / "docs" / "images" / f"dashboard-{board}.png"
+        assert f"(../../docs/images/{picture.name})" in text
+        assert picture.stat().st_size <= 200 * 1024
 
 
 def test_grafana_finds_prometheus_and_the_dashboards() -> None:
