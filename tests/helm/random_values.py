@@ -75,7 +75,8 @@ class Values:
     """Strategies for what a schema allows."""
 
     def __init__(self, schema: Schema) -> None:
-        self._schema = schema
+        self._schema = schema  # kept, so that its parts keep their identities
+        self._made: dict[tuple[int, str], SearchStrategy[Any]] = {}
         self._of = cache(self._reference)
 
     def strategy(self) -> SearchStrategy[Any]:
@@ -88,7 +89,13 @@ class Values:
         return st.deferred(lambda: self.of(self._schema["definitions"][name]))
 
     def of(self, schema: Schema, key: str = "") -> SearchStrategy[Any]:
-        """What a part of the schema allows."""
+        """What a part of the schema allows; made once, since regular expressions take their time."""
+        place = (id(schema), key)
+        if place not in self._made:
+            self._made[place] = self._make(schema, key)
+        return self._made[place]
+
+    def _make(self, schema: Schema, key: str) -> SearchStrategy[Any]:
         if "$ref" in schema:
             return self._of(schema["$ref"].removeprefix("#/definitions/"))
         if "enum" in schema:
