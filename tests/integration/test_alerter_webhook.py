@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import httpx
 import pytest
 
 from tests.support.alerter import Alerter, alert, payload
+from tests.support.documents import REPOSITORY
 from tests.support.wait import eventually
 
 
@@ -70,6 +72,39 @@ def test_what_is_too_large_is_told(alerter: Alerter) -> None:
         assert alerter.client.post("/webhook", content=b" " * (20 << 20)).status_code == 413
     (told,) = eventually(lambda: alerter.feed(q="PostwatchWebhookTooLarge"))
     assert (told["severity"], told["service"]) == ("critical", "alerter")
+
+
+def test_alerts_that_were_left_out_are_told_of(alerter: Alerter) -> None:
+    assert alerter.send(alert("Kept"), truncatedAlerts=3).status_code == 200
+    (told,) = eventually(lambda: alerter.feed(q="PostwatchWebhookTruncated"))
+    assert (told["severity"], told["service"]) == ("warning", "alerter")
+    assert "max_alerts: 0" in told["annotations"]["description"]
+
+
+def test_the_feed_is_as_the_documents_say(alerter: Alerter) -> None:
+    alerter.send(
+        alert("Api50%", severity="warning", service="feed-api"), alert("Down", severity="info", service="feed")
+    )
+    alerter.send(alert("Down", "resolved", severity="info", service="feed"))
+    page = (REPOSITORY / "docs" / "alerter-configuration.md").read_text()
+    part = page.partition("## The feed")[2].partition("## The page")[0]
+    cells = [line.split(" | ")[0] for line in part.splitlines() if line.startswith("| `")]
+    asked = dict(pair.split("=") for cell in cells for pair in re.findall(r"`(\w+=\S+)`", cell))
+    fields = {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
+    (entry,) = alerter.feed(service="feed-api")
+    assert entry.keys() == fields
+    assert alerter.feed(**asked) == []
+
+    def found(**parameters: object) -> list[str]:
+        return [each["message"].split()[0] for each in alerter.feed(**{"service": "feed,feed-api", **parameters})]
+
+    assert found() == ["Down", "Api50%"]
+    assert found(severity="warning,critical") == found(state="firing") == found(q="API50%") == ["Api50%"]
+    assert found(state="resolved") == found(limit=1) == ["Down"]
+    assert found(q="_pi50%") == []
+    for wrong in ({"hours": "0"}, {"hours": "x"}, {"hours": "nan"}, {"limit": "0"}, {"limit": "5001"}, {"state": "so"}):
+        answer = alerter.client.get("/api/v1/alerts", params=wrong)
+        assert (answer.status_code, next(iter(wrong)) in answer.json()["error"]) == (400, True)
 
 
 def test_the_feed_and_an_acknowledgement(alerter: Alerter) -> None:
