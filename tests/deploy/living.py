@@ -73,12 +73,16 @@ def living(folder: Path) -> Iterator[Living]:
         bouncer = stack.enter_context(PgBouncer(stage.postgres))
         client = stack.enter_context(psycopg.connect(bouncer.url(DATABASE), autocommit=True, prepare_threshold=None))
         client.execute("select 1")
+        forgetful = stack.enter_context(psycopg.connect(stage.postgres.url(DATABASE)))
+        forgetful.execute("select 1")  # idle in its transaction from now on
         _watch_more(stage, bouncer.url("pgbouncer"), f"https://localhost:{tls_port}/", certificates.ca)
         demo = Living(stage, tls_port, stack.enter_context(httpx.Client()))
         _hurry(demo)
         platform = stack.enter_context(Platform(stage.postgres, stage.store, stage.outside, seed=1))
         platform.live_as_ever()
+        # Before there can be trouble, all has to be well: workers that have been seen, an API that answers.
         eventually(lambda: demo.prometheus.query('postwatch_service_http_responses_total{target="api"} > 2'), within=30)
+        eventually(lambda: demo.prometheus.query('postwatch_workers{state="active"} == 3'), within=30)
         _trouble(platform, demo.alarms)
         yield demo
 

@@ -9,7 +9,7 @@ from tests.deploy.rules import rules
 from tests.support.documents import blocks
 from tests.support.wait import eventually
 
-pytestmark = [pytest.mark.xdist_group("living"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.xdist_group("living"), pytest.mark.timeout(300)]
 
 # What the demo has no series for, in any of its troubles, and why.
 EXEMPT: dict[str, str] = {}
