@@ -6,16 +6,17 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.deploy.promql import KNOWN, QUERIES, Expression, expressions, plain, read, relaxed, selectors
+from tests.deploy.promql import DASHBOARDS, KNOWN, QUERIES, Expression, expressions, plain, read, relaxed, selectors
 from tests.support.documents import blocks
 
 ALL = expressions()
 
 
 def test_there_are_expressions_of_every_kind() -> None:
-    firsts = {each.where.split()[0] for each in ALL}
-    assert {"rule", "guide"} <= firsts
-    assert {"README.md", "queries.md", "QueueBacklog.md", "metrics.md"} <= {where.partition(":")[0] for where in firsts}
+    files = {each.where.split()[0].partition(":")[0] for each in ALL}
+    assert {"rule", "guide", "README.md", "queries.md", "QueueBacklog.md", "metrics.md"} <= files
+    assert len(DASHBOARDS) == 9
+    assert {path.stem for path in DASHBOARDS} <= files
 
 
 def test_each_is_promql_over_what_there_is(tmp_path: Path) -> None:
