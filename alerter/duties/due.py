@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection, Row
 
 from alerter.intake import booking
 from alerter.model import Action, Mark, Reason, Status
-from alerter.outbox.rows import DEAD, LIFE, PENDING, SUPERSEDED, Tray
+from alerter.outbox.rows import DEAD, LIFE, PENDING, SUPERSEDED, About, Tray
 from alerter.routing.policy import Policy
 from alerter.store.schema import episodes, outbox, tellings
 
@@ -115,7 +115,7 @@ def _repeat(connection: Connection, tray: Tray, done: Done, now: float) -> None:
         goes_on = row.status == Status.FIRING and row.acknowledged_at is None
         _note(connection, telling, repeat_at=now + telling.repeat_every if goes_on else None)
         if goes_on and telling.told_at is not None:
-            tray.put(telling.receiver, booking.about_row(row), Action.TRIGGER, marks=[Mark.REPEAT])
+            tray.put(telling.receiver, About.of(row), Action.TRIGGER, marks=[Mark.REPEAT])
             done.repeats += 1
 
 
@@ -131,7 +131,7 @@ def _tell(
             continue
         if receiver not in known:
             connection.execute(sa.insert(tellings).values(booking.telling(row.id, receiver, role)))
-        tray.put(receiver, booking.about_row(row), Action.TRIGGER, marks=[mark], note=note, received_at=row.received_at)
+        tray.put(receiver, About.of(row), Action.TRIGGER, marks=[mark], note=note, received_at=row.received_at)
         count += 1
     return count
 
@@ -149,16 +149,25 @@ def _episodes(connection: Connection, late: Iterable[Row[Any]]) -> dict[int, Row
 def retry(connection: Connection, ids: list[int], now: float) -> int:
     """Plays dead letters again; answers how many. Those whose alert ended only if it is the end that they tell."""
     rows = connection.execute(
-        sa.select(outbox.c.id, outbox.c.action, outbox.c.urgent, episodes.c.status)
+        sa.select(
+            outbox.c.id, outbox.c.episode_id, outbox.c.receiver, outbox.c.action, outbox.c.urgent, episodes.c.status
+        )
         .join(episodes, episodes.c.id == outbox.c.episode_id)
         .where(outbox.c.id.in_(ids), outbox.c.state == DEAD)
     ).all()
+    again = {"state": PENDING, "next_at": now, "expires_at": now + LIFE, "finished_at": None, "ambiguities": 0}
     count = 0
     for row in rows:
-        over = row.status == Status.RESOLVED and row.action != Action.RESOLVE and not row.urgent
-        values: dict[str, Any] = {"state": SUPERSEDED} if over else {
-            "state": PENDING, "next_at": now, "expires_at": now + LIFE, "finished_at": None, "ambiguities": 0,
-        }  # fmt: skip
+        ended = row.status == Status.RESOLVED and row.action != Action.RESOLVE
+        over = ended and not row.urgent
+        values = {"state": SUPERSEDED} if over else again
         connection.execute(sa.update(outbox).where(outbox.c.id == row.id).values(values))
+        if ended and not over:  # what opens an incident now is followed by what closes it
+            connection.execute(
+                sa.update(outbox)
+                .where(outbox.c.episode_id == row.episode_id, outbox.c.receiver == row.receiver)
+                .where(outbox.c.action == Action.RESOLVE, outbox.c.state == SUPERSEDED)
+                .values(again)
+            )
         count += not over
     return count

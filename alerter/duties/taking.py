@@ -9,10 +9,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from alerter.intake import booking
 from alerter.messages.clean import line
 from alerter.model import Action, Status
-from alerter.outbox.rows import Tray
+from alerter.outbox.rows import About, Tray
 from alerter.receivers.base import Heard
 from alerter.routing.policy import Policy
 from alerter.store import auditing
@@ -96,7 +95,7 @@ def acknowledge(
         connection.execute(sa.update(tellings).where(tellings.c.episode_id == row.id).values(repeat_at=None))
         for telling in told:
             if telling.receiver != teller:
-                tray.put(telling.receiver, booking.about_row(row), Action.ACKNOWLEDGE)
+                tray.put(telling.receiver, About.of(row), Action.ACKNOWLEDGE)
     return tray.write()
 
 
@@ -120,5 +119,5 @@ def give_back(
                 )
             if telling.receiver != teller:
                 note = f"Not acknowledged any more: given back by {who}."
-                tray.put(telling.receiver, booking.about_row(row), Action.UPDATE, note=note)
+                tray.put(telling.receiver, About.of(row), Action.UPDATE, note=note)
     return tray.write()

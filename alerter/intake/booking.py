@@ -202,11 +202,6 @@ def _names(receivers: tuple[str, ...]) -> str:
     return json.dumps(receivers)
 
 
-def about_row(row: Row[Any]) -> About:
-    """An episode's row, as the outbox needs it."""
-    return About.of(row)
-
-
 def remember(connection: Connection, name: str, value: str) -> None:
     """Keeps a fact, in place of what was known."""
     changed = connection.execute(sa.update(facts).where(facts.c.name == name).values(value=value))

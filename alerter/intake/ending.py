@@ -9,10 +9,10 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from alerter.model import Action, Mark, Severity, Status
-from alerter.outbox.rows import DEAD, PENDING, SUPERSEDED, About, Tray
+from alerter.outbox.rows import PENDING, SUPERSEDED, About, Tray
 from alerter.store import bulk
 from alerter.store import episodes as rows
-from alerter.store.schema import episodes, outbox, tellings
+from alerter.store.schema import episodes, never_went_out, outbox, tellings
 
 
 def end(
@@ -37,15 +37,15 @@ def end(
 
 def _withdraw(connection: Connection, ids: list[int], now: float) -> set[tuple[int, str]]:
     """Triggers that never went out are not sent any more, except critical ones; whose end needs no word then."""
-    never = (
+    triggers = (
         outbox.c.episode_id.in_(ids),
         outbox.c.action == Action.TRIGGER,
         outbox.c.grouped.is_(False),
-        outbox.c.maybe.is_(False),
-        outbox.c.storm.is_(None),
     )
     waiting = (
-        *never,
+        *triggers,
+        outbox.c.maybe.is_(False),
+        outbox.c.storm.is_(None),
         outbox.c.state == PENDING,
         outbox.c.lease_until.is_(None),
         outbox.c.severity != Severity.CRITICAL,
@@ -56,9 +56,7 @@ def _withdraw(connection: Connection, ids: list[int], now: float) -> set[tuple[i
         .values(state=SUPERSEDED, finished_at=now)
         .returning(outbox.c.episode_id, outbox.c.receiver)
     ).all()
-    dead = connection.execute(
-        sa.select(outbox.c.episode_id, outbox.c.receiver).where(*never, outbox.c.state == DEAD)
-    ).all()
+    dead = connection.execute(sa.select(outbox.c.episode_id, outbox.c.receiver).where(*triggers, never_went_out)).all()
     if gone:
         # Neither is news of its change, or its acknowledgement, which stood behind it.
         connection.execute(

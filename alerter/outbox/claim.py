@@ -15,7 +15,7 @@ from alerter.model import Action, Mark, Severity, Status, Told
 from alerter.outbox.rows import ACCEPTED, COLLAPSED, SUPERSEDED
 from alerter.receivers.base import Memory, Message, Storm
 from alerter.store import episodes as rows
-from alerter.store.schema import episodes, is_firing, is_pending, memories, outbox, tellings
+from alerter.store.schema import episodes, is_firing, is_pending, memories, never_went_out, outbox, tellings
 
 NAMED = 40  # alerts of a storm that a message may name
 _WORTH = 1000  # alerts of a group that are looked at
@@ -44,12 +44,25 @@ class Claim:
 def single(connection: Connection, row: Row[Any]) -> Claim:
     """Of one alert."""
     telling = connection.execute(
-        sa.select(tellings.c.storm).where(tellings.c.episode_id == row.episode_id, tellings.c.receiver == row.receiver)
+        sa.select(tellings.c.storm, tellings.c.told_at).where(
+            tellings.c.episode_id == row.episode_id, tellings.c.receiver == row.receiver
+        )
     ).first()
     if telling is not None and telling.storm and row.action != Action.TRIGGER:
         return _after_storm(connection, row, telling.storm)
+    if telling is not None and telling.told_at is None and row.action != Action.TRIGGER and _is_lost(connection, row):
+        return _settled(_claim(connection, row, Action(row.action), (), row.subject, (row.episode_id,)), SUPERSEDED)
     told = _told(connection, [row.episode_id])
     return _claim(connection, row, Action(row.action), told, row.subject, (row.episode_id,))
+
+
+def _is_lost(connection: Connection, row: Row[Any]) -> bool:
+    """Whether nobody was told that it began, and nobody will be: a dead letter."""
+    query = sa.select(never_went_out).where(
+        outbox.c.episode_id == row.episode_id, outbox.c.receiver == row.receiver, outbox.c.action == Action.TRIGGER
+    )
+    triggers = connection.execute(query).scalars().all()
+    return bool(triggers) and all(triggers)
 
 
 def grouped(connection: Connection, row: Row[Any]) -> Claim:

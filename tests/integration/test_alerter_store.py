@@ -165,6 +165,24 @@ def test_what_is_never_accepted_becomes_a_dead_letter_that_can_be_played_again(w
     assert world.deliver("ops") == [("trigger", "W")]
 
 
+@pytest.mark.parametrize("ended", ["before", "after"])
+def test_what_nobody_was_told_of_needs_no_end_until_it_is_played_again(world: World, ended: str) -> None:
+    world.hear(firing())
+    (claimed,) = world.claim("oncall")
+    if ended == "before":
+        world.hear(over(firing()))
+    with world.store.touch() as connection:
+        failure = DeliveryFailed(Reason.REJECTED, "400", retry=False)
+        outcomes.bury(connection, claimed, "me", failure, world.clock.now())
+    if ended == "after":
+        world.hear(over(firing()))
+    assert world.deliver("oncall") == []
+    assert world.states() == [("oncall", "trigger", "dead"), ("oncall", "resolve", "superseded")]
+    with world.store.write() as connection:
+        assert due.retry(connection, [1], world.clock.now()) == 1
+    assert world.deliver("oncall") == [("trigger", "A"), ("resolve", "A")]
+
+
 def test_a_group_is_one_message(world: World) -> None:
     alerts = [firing(name, team="chat") for name in "ABC"]
     world.hear(*alerts)

@@ -9,14 +9,15 @@ import sqlalchemy as sa
 
 from alerter.intake import booking
 from alerter.intake.states import Change
-from alerter.model import Action, Alert, Severity
-from alerter.outbox import claims
+from alerter.model import Action, Alert, Reason, Severity
+from alerter.outbox import claims, outcomes
+from alerter.receivers.base import DeliveryFailed
 from alerter.store import episodes as rows
 from alerter.store.schema import outbox
 from tests.support import booked
 from tests.support.booked import World, firing, over
 
-MANY = 2_500
+MANY = 1_200
 
 
 @pytest.fixture(params=booked.STORES)
@@ -159,6 +160,22 @@ def test_who_comes_while_a_storm_is_told_is_told_apart(world: World) -> None:
     (again,) = world.claim("ops", "a third")
     assert (set(again.ids), again.subject) == (set(first.ids), first.subject)
     assert again.severity is Severity.WARNING
+
+
+def test_a_storm_nobody_was_told_of_needs_no_end(world: World) -> None:
+    alerts = [firing(f"S{number}", "warning") for number in range(20)]
+    world.hear(*alerts)
+    collapse(world, "ops")
+    (claimed,) = world.claim("ops")
+    world.hear(over(alerts[0]))
+    with world.store.touch() as connection:
+        failure = DeliveryFailed(Reason.EXPIRED, "never accepted", retry=False)
+        outcomes.bury(connection, claimed, "me", failure, world.clock.now())
+    world.hear(*map(over, alerts[1:]))
+    assert world.deliver("ops") == []
+    assert (
+        sorted(state[1:] for state in world.states()) == [("resolve", "superseded")] * 20 + [("trigger", "dead")] * 20
+    )
 
 
 def test_what_is_asked_for_each_webhook_and_delivery_uses_its_index(tmp_path: Path) -> None:
