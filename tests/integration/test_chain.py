@@ -43,6 +43,7 @@ def mended(chain: Chain, troubled: dict[str, float]) -> dict[str, float]:
     for trouble in TROUBLES.values():
         eventually(lambda alert=trouble.alert: chain.actions(alert), within=LIMIT)  # type: ignore[misc]
     chain.alertmanager.restart()
+    chain.until_known(*(trouble.alert for trouble in TROUBLES.values()))
     return {name: trouble.end(chain, 0) for name, trouble in TROUBLES.items()}
 
 

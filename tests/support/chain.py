@@ -86,7 +86,11 @@ class Chain:
         text = alertmanager_config(folders["secrets"], addresses, self.people.pagerduty.routing_key)
         self.alertmanager = stack.enter_context(Alertmanager(text, folders["alertmanager"], port=ports["alertmanager"]))
         text = prometheus_config(folders["prometheus"], addresses, keep_firing=self._keep_firing)
-        self.prometheus = stack.enter_context(Prometheus(text, folders["prometheus"], port=ports["prometheus"]))
+        # A restarted Alertmanager is told again what fires; by default within a minute.
+        options = ["--rules.alert.resend-delay=10s"]
+        self.prometheus = stack.enter_context(
+            Prometheus(text, folders["prometheus"], port=ports["prometheus"], options=options)
+        )
         # Jobs are counted from the first look on, and rates are of what comes after a first value.
         looked = (
             f'postwatch_queue_jobs_finished_total{{queue="{FAILING}-0"}} == 0'
@@ -179,6 +183,18 @@ class Chain:
         return time.monotonic()
 
     # What can be seen of it.
+
+    def until_known(self, *names: str) -> None:
+        """Waits until Alertmanager has these alerts.
+
+        Of an alert that ends while it does not, it need not tell the end: that is what the reconciler is for.
+        """
+
+        def known() -> None:
+            found = {each["labels"]["alertname"] for each in self.alertmanager.alerts()}
+            assert found >= set(names), found
+
+        eventually(known, within=90)
 
     def events(self, name: str) -> list[dict[str, Any]]:
         """What the alerter told PagerDuty about alerts of that name, in order."""
