@@ -128,5 +128,12 @@ class Board:
         for number, panel in enumerate(content["panels"], start=1):
             panel["id"] = number
         (marks,) = content["annotations"]["list"]
+        # Where one looks for them, instead of a menu.
+        for placed in (marks, *content["links"]):
+            placed.pop("placement")
         marks |= {"titleFormat": "{{alertname}}", "textFormat": "{{severity}}: {{service}}", "tagKeys": "severity"}
-        return json.dumps(content, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
+        text = json.dumps(content, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
+        for name in (variable.name for variable in self.variables if variable.one):
+            # Grafana escapes for regular expressions what may be several values, and no other.
+            text = text.replace(f'{name}=~\\"${name}\\"', f'{name}=\\"${name}\\"')
+        return text

@@ -86,7 +86,8 @@ def _panels(holder: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def plain(text: str) -> str:
-    """As Prometheus is asked: variables of Grafana are put in."""
+    """As Prometheus is asked: variables of Grafana are put in, those too that are compared and not matched."""
+    text = re.sub(r'(?<=\w)="(?=\$)', '=~"', text)
     return _VARIABLE.sub(lambda match: WINDOWS.get(match[1] or match[2] or match[3], ".*"), text)
 
 

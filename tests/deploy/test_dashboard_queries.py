@@ -146,7 +146,7 @@ def test_variables_ask_for_labels_of_metrics_that_there_are() -> None:
             assert variable["query"]["query"] == variable["definition"]
             metric, matchers, label = match.groups()
             assert label == variable["name"]
-            assert {label, *re.findall(r"(\w+)=~", matchers or "")} <= LABELS[metric]
+            assert {label, *re.findall(r"(\w+)=", matchers or "")} <= LABELS[metric]
             assert set(re.findall(r"\$(\w+)", matchers or "")) < set(board.variables)
 
 
