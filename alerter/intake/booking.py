@@ -15,12 +15,12 @@ from sqlalchemy.engine import Connection, Row
 from alerter.intake.ending import end, end_values
 from alerter.intake.states import Change, Episode, decide
 from alerter.model import Action, Alert, Severity, Status
-from alerter.outbox.rows import PENDING, About, Tray
+from alerter.outbox.rows import About, Tray
 from alerter.routing.plan import Plan
 from alerter.routing.policy import Planner, Policy
 from alerter.store import bulk
 from alerter.store import episodes as rows
-from alerter.store.schema import episodes, facts, outbox, tellings
+from alerter.store.schema import episodes, facts, is_pending, outbox, tellings
 
 LAST_SEEN = "deadman_last_seen"
 _PIECE = 2000  # alerts whose rows are made and written at a time, so that memory is bounded
@@ -163,7 +163,7 @@ class _Book:
         by_id = {row.id: row for row in changed}
         waiting = (
             sa.select(outbox.c.receiver, outbox.c.subject)
-            .where(outbox.c.state == PENDING, outbox.c.action == Action.UPDATE, outbox.c.attempts == 0)
+            .where(is_pending, outbox.c.action == Action.UPDATE, outbox.c.attempts == 0)
             .where(outbox.c.receiver.in_(list(self._planner.policy.receivers)))
             .where(outbox.c.subject.in_([row.key for row in changed]))
         )

@@ -15,7 +15,7 @@ from alerter.model import Action, Mark, Severity
 from alerter.routing.policy import Ability
 from alerter.store import bulk
 from alerter.store.episodes import chunks
-from alerter.store.schema import outbox
+from alerter.store.schema import is_pending, outbox
 
 PENDING, ACCEPTED, SUPERSEDED, DEAD, COLLAPSED = "pending", "accepted", "superseded", "dead", "collapsed"
 CRITICAL_LIFE, LIFE = 24 * 3600.0, 6 * 3600.0  # seconds for which a delivery is tried
@@ -86,7 +86,7 @@ class Tray:
         for some in chunks(list(self._groups)):
             query = (
                 sa.select(outbox)
-                .where(outbox.c.state == PENDING, outbox.c.attempts == 0, outbox.c.storm.is_(None))
+                .where(is_pending, outbox.c.attempts == 0, outbox.c.storm.is_(None))
                 .where(outbox.c.receiver.in_({receiver for receiver, _ in some}))
                 .where(outbox.c.subject.in_({subject for _, subject in some}))
                 .order_by(outbox.c.id)
