@@ -17,6 +17,7 @@ import redis.exceptions
 import yaml
 
 from demo.process import free_port
+from tests.helm.chart import render
 from tests.support.databases import Database
 from tests.support.documents import DOCUMENTS, REPOSITORY, Block, blocks, prose
 from tests.support.servers import RedisServer
@@ -130,6 +131,9 @@ def test_every_piece_of_configuration_is_accepted(block: Block, tmp_path: Path) 
     file = tmp_path / "file.yml"
     file.write_text(block.text)
     keys = yaml.safe_load(block.text).keys()
+    if block.document.name == "kubernetes.md":
+        assert render(file)
+        return
     command: list[str | Path] = [BIN / "postwatch-exporter", "check", "--config", file]
     if "scrape_configs" in keys:
         command = ["/usr/bin/promtool", "check", "config", file]
