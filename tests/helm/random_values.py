@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from typing import Any
 
@@ -123,8 +124,8 @@ class Values:
                 least = schema.get("minimum", 0)
                 return st.integers(least, min(schema.get("maximum", least + 9), least + 9))
             case "number":
-                least = schema.get("minimum", schema.get("exclusiveMinimum", 0) + 1)
-                return st.integers(int(least), int(min(schema.get("maximum", least + 9), least + 9)))
+                least = math.ceil(schema.get("minimum", schema.get("exclusiveMinimum", 0) + 1))
+                return st.integers(least, math.floor(min(schema.get("maximum", least + 9), least + 9)))
             case "boolean":
                 return st.booleans()
             case _:

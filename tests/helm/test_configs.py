@@ -12,6 +12,8 @@ from exporter.__main__ import main as exporter
 from tests.helm.chart import CI, LONG, config, of_kind, render
 from tests.support.documents import REPOSITORY
 
+pytestmark = pytest.mark.xdist_group("chart")  # they share what is rendered
+
 MAINS: dict[str, Callable[[list[str]], int]] = {"exporter": exporter, "alerter": alerter}
 BIN = Path(sys.executable).parent
 

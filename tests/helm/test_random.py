@@ -20,17 +20,31 @@ SENTENCE = re.compile(
     r"execution error at \([^)]*\): [a-zA-Z]+(?:\.[a-zA-Z_]+)*: \S+ .+|execution error at \([^)]*\): \w+\.enabled and ",
     re.S,
 )
+# Not shrunk: that takes Helm many minutes; the values are in the report as they were drawn.
+QUICK = settings(deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate], database=None)
 
 
 @pytest.mark.parametrize("which", HELMS)
-# Not shrunk: that takes Helm many minutes; the values are in the report as they were drawn.
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
+@pytest.mark.timeout(400)
+# Always the same ones here; `make soak` draws others.
+@settings(QUICK, max_examples=100, derandomize=True)
 @given(data=st.data())
 def test_random_values_are_valid_or_refused_with_a_sentence(
     which: str, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
-    values: dict[str, Any] = data.draw(VALUES.strategy())
-    folder: Path = tmp_path_factory.getbasetemp()
+    look(which, data.draw(VALUES.strategy()), tmp_path_factory.getbasetemp())
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+@settings(QUICK, max_examples=2000)
+@given(data=st.data())
+def test_many_random_values(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    look("helm4", data.draw(VALUES.strategy()), tmp_path_factory.getbasetemp())
+
+
+def look(which: str, values: dict[str, Any], folder: Path) -> None:
+    """Renders `values`, and fails unless that is valid or refused as it should be."""
     try:
         rendered = render(values, which=which, folder=folder)
     except Refused as refused:

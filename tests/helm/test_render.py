@@ -11,6 +11,8 @@ from tests.helm.chart import CHART, CI, HELMS, LONG, config, helm, manifests, of
 from tests.helm.checks import problems
 from tests.helm.kube import ALL, invalid
 
+pytestmark = pytest.mark.xdist_group("chart")  # they share what is rendered
+
 
 @pytest.mark.parametrize("path", CI, ids=[path.name for path in CI])
 def test_every_feature_renders_to_what_kubernetes_takes(path: Path) -> None:
