@@ -59,7 +59,7 @@ def _analytics(platform: Platform) -> Generator[Beat]:
         yield Beat(
             25,
             "After the last attempt the jobs fail for good and go to the dead letters.",
-            'postwatch_queue_jobs_finished_total{outcome="failed"} and postwatch_queue_dead_letters',
+            'postwatch_queue_jobs_finished_total{outcome="failed"} or postwatch_queue_dead_letters',
         )
     finally:
         platform.producer.set_broken(ANALYTICS, None)
@@ -109,7 +109,7 @@ def _worker_death(platform: Platform) -> Generator[Beat]:
         yield Beat(
             20,
             "Ten seconds without a heartbeat: worker-2 is dead, and what it ran is stuck.",
-            'postwatch_workers{state="dead"} and postwatch_queue_stuck_jobs',
+            'postwatch_workers{state="dead"} or postwatch_queue_stuck_jobs',
         )
     finally:
         platform.revive_worker("worker-2")

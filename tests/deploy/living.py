@@ -19,7 +19,7 @@ from demo.check import CHECK_PACE
 from demo.platform import DATABASE, Platform
 from demo.process import free_port
 from demo.providers.server import Fault
-from demo.queues import HIGH, WARMUP
+from demo.queues import DIVISION, HIGH, WARMUP
 from demo.stage import Stage, set_up
 from tests.support.certificates import make_certificates
 from tests.support.prometheus import Running
@@ -118,7 +118,7 @@ def _hurry(demo: Living) -> None:
 
 def _trouble(platform: Platform, alarms: Alarms) -> None:
     """Something of everything that can go wrong, from now on."""
-    platform.producer.set_broken(HIGH, "SMTPServerDisconnected: connection lost")
+    platform.producer.set_broken(HIGH, DIVISION)
     platform.held.add(WARMUP.key)
     platform.producer.add(platform.producer.draw(WARMUP, 20))
     platform.kill_worker("worker-2")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import promql_parser
 
 from alerter.catalogue import CATALOGUE as OF_THE_ALERTER
 from chassis.exposition import Kind
+from demo import story
 from exporter.catalogue import CATALOGUE as OF_THE_EXPORTER
 from tests.deploy.rules import rules
 from tests.support.documents import DOCUMENTS, REPOSITORY, blocks
@@ -55,11 +57,19 @@ class Expression:
 
 
 def expressions() -> list[Expression]:
-    """All of them: rules, dashboards, documents, and the guide's own."""
+    """All of them: rules, dashboards, documents, what the demo's story says to look at, and the guide's own."""
     found = [Expression(f"rule {rule}", rule.expr) for rule in rules()]
     found += [each for path in DASHBOARDS for each in _of_dashboard(path)]
     found += [Expression(str(block), block.text.strip()) for path in WRITTEN for block in blocks(path, "promql")]
+    found += [Expression(f"story {line}", text) for line, text in _of_the_story()]
     return found + [Expression(f"guide {number}", text) for number, text in enumerate(GUIDE, 1)]
+
+
+def _of_the_story() -> Iterator[tuple[int, str]]:
+    """The last word of each beat, by its line."""
+    for node in ast.walk(ast.parse(Path(story.__file__).read_text())):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Beat":
+            yield node.lineno, str(ast.literal_eval(node.args[2]))
 
 
 def _of_dashboard(path: Path) -> Iterator[Expression]:
