@@ -478,6 +478,7 @@ class TestListening:
             (f"{{listen: '0.0.0.0:0', basic_auth: {{jo: {HASH}}}}}", False),
             ("listen: 127.0.0.1:0", False),
         ],
+        ids=["anybody", "token", "users", "loopback"],  # a hash is another one in each worker of the tests
     )
     def test_an_open_door_is_warned_of(self, serve: Serve, logs: io.StringIO, text: str, warned: bool) -> None:
         serve(text)
