@@ -1,10 +1,12 @@
 """What the demo's table makes of two looks at /metrics."""
 
 import io
+import re
 
 import pytest
 from rich.console import Console
 
+from demo.people import Line
 from demo.queues import HIGH, NORMAL
 from demo.scrape import Scrape, parse
 from demo.story import Beat, Scene, Story
@@ -69,8 +71,10 @@ def test_plain_and_drawn_show_the_same_figures() -> None:
     plain = "\n".join(board.plain())
     story = Story(None, [Scene("x", "X", lambda _: (beat for beat in [Beat(9, "look", "metric")]))])  # type: ignore[arg-type]
     console = Console(file=io.StringIO(), width=140, record=True)
+    board.tell([Line(float(number), "Slack", f"message {number}") for number in range(9)])
     console.print(board.drawn(story, "links"))
     drawn = console.export_text()
+    assert re.findall(r"Slack +message (\d)", drawn) == ["8", "7", "6", "5", "4", "3"]  # the latest first
     for text in (*COLUMNS, "email-sending", "1,200", "10.0", "2 min", "2 active, 1 dead; 2 healthy of 3"):
         assert text in plain
         assert text in drawn
