@@ -23,8 +23,8 @@ from chassis.log import Repeats, get_logger
 
 log = get_logger(__name__)
 
-WORKERS = 8
-ORDINARY = 5  # of them for what is not urgent
+WORKERS = 16
+ORDINARY = 12  # of them for what is not urgent
 _LOOK = 1.0  # seconds between looks at what other replicas, or the passing of time, made due
 _SOON = 0.02  # seconds until another look where more is waiting than may be sent
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import importlib
+import logging
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -164,6 +165,7 @@ class Store:
             if not self.is_sqlite:
                 connection.execute(sa.text("SELECT pg_advisory_xact_lock(:n)"), {"n": _MIGRATING})
             if _revision(connection) != REVISION:
+                logging.getLogger("alembic").setLevel(logging.WARNING)  # before it tells what it consists of
                 importlib.import_module("alerter.store.migrating").upgrade(connection)
 
     @contextmanager

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
@@ -14,7 +12,6 @@ from alerter.store.failures import StoreUnusable
 
 def upgrade(connection: Connection) -> None:
     """Makes the tables what they are now. Raises StoreUnusable if they are of a newer version."""
-    logging.getLogger("alembic").setLevel(logging.WARNING)
     config = Config()
     config.set_main_option("script_location", "alerter:store/migrations")
     config.attributes["connection"] = connection

@@ -12,7 +12,7 @@ from tests.support.alerter import Alerter, Died
 from tests.support.sender import Sender, faults, prove
 from tests.support.wait import eventually
 
-WORKERS = 8  # requests that may be under way at a kill, whose answers are lost then
+WORKERS = 16  # requests that may be under way at a kill, whose answers are lost then
 COMMITS = 12  # commits after the start, at which the process may kill itself
 
 

@@ -107,6 +107,6 @@ def test_the_database_is_killed_under_both(own_pg15: Postgres, provider: PagerDu
         pending = "postwatch_alerter_outbox_pending"
         eventually(lambda: not provider.open and both[0].value(pending) == 0, within=60)
         # What was under way when the outcome could not be noted is told again.
-        told = prove(provider, sender, both[1].feed(limit=5000), twice=3 * 2 * 8 + 8)
+        told = prove(provider, sender, both[1].feed(limit=5000), twice=3 * 2 * 16 + 16)
         assert told > 20
         assert not any(each.logged("delivering failed") for each in both)
