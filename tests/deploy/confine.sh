@@ -28,6 +28,7 @@ for path in $kept; do
     above=$path
     while [ "$above" != / ]; do # the first folder above that others may not pass
         above=$(dirname "$above")
+        [ -e "$above" ] || continue # hidden by what was mounted, and made anew
         case $(stat -c %A "$above") in
             *x | *t) ;;
             *) mount -t tmpfs -o mode=0755 tmpfs "$above" ;;
