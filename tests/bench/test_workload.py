@@ -24,7 +24,7 @@ from tests.bench.report import Goal
 from tests.support.databases import Database
 from tests.support.servers import Postgres15
 
-PAIRS = 24
+PAIRS = 14
 LOSS = 0.01
 SETTLE = 0.5  # seconds after each change
 
