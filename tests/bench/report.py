@@ -42,7 +42,7 @@ TITLES = {
 _HEAD = """\
 # Benchmarks
 
-Made by `make bench` (about 25 minutes) and `make soak` (longer), which replace the sections they measure. All
+Made by `make bench` (about an hour) and `make soak` (longer), which replace the sections they measure. All
 servers run on the machine that measures: two processors for PostgreSQL, the jobs' writer, the exporter and the
 scraper together. Each section is from a run of its own, at the time's state of the code; ratios are of one run.
 Goals that were missed are included.
