@@ -11,10 +11,10 @@ from exporter.clients.postgres import Busy, Session
 from exporter.jobs.histogram import Histogram
 from exporter.model import Reason, Remark, SampleFailed
 from exporter.parts import Level, Line, Part, PartContext, Table
-from exporter.queues.base import Work
-from exporter.sampling.sampler import Run, Sampler
+from exporter.sampling.sampler import Run
 from exporter.stores.absence import Absence, Absences
 from exporter.stores.options import PostgresOptions
+from exporter.stores.part import StorePart
 from exporter.stores.pgbouncer import Pools
 from exporter.stores.statements import METRICS as OF_STATEMENTS
 from exporter.stores.statements import Statements, Support
@@ -81,15 +81,14 @@ class Figures:
     deadlocks: int | None = None
 
 
-class PostgresHealth:
+class PostgresHealth(StorePart):
     """One watched database."""
 
     def __init__(self, options: PostgresOptions, context: PartContext) -> None:
-        self.name = f"postgres {options.name}"
         self._options = options
-        self._context = context
         self._labels = {**context.labels, **options.labels, "database": options.name}
-        self._database, self._account = context.database(options.url, options.budget)
+        self._database, account = context.database(options.url, options.budget)
+        super().__init__("postgres", options, context, account)
         self._ping = Histogram(PING_BUCKETS)
         self._statements = Statements()
         self._statements_due = self._texts_due = float("-inf")  # monotonic
@@ -100,28 +99,6 @@ class PostgresHealth:
             console, self._console_account = context.database(options.pgbouncer, options.budget)
             self._pools = Pools(console)
 
-    def samplers(self) -> list[Sampler]:
-        """As `Part.samplers`."""
-        options, context = self._options, self._context
-        return [
-            Work(
-                "postgres",
-                options.name,
-                options.interval or context.interval,
-                options.timeout or context.timeout,
-                options.stale_after or context.stale_after,
-                self._account,
-                {**context.labels, **options.labels},
-                self.sample,
-            )
-        ]
-
-    def start(self) -> None:
-        """As `Part.start`."""
-
-    def stop(self, timeout: float) -> None:
-        """As `Part.stop`."""
-
     def continue_from(self, before: Part) -> None:
         """As `Part.continue_from`: sums go on, also where the name now stands for another database."""
         if not isinstance(before, PostgresHealth):
@@ -129,10 +106,6 @@ class PostgresHealth:
         self._ping, self._statements = before._ping, before._statements
         if before._options.url != self._options.url:
             self._statements.forget()
-
-    def settings(self) -> Iterator[Reading]:
-        """As `Part.settings`."""
-        yield from ()
 
     def sample(self, run: Run) -> None:
         """Look once at the database, and at PgBouncer if there is one; each is told even if the other fails."""

@@ -13,11 +13,11 @@ from chassis.units import format_duration, format_size
 from exporter.jobs.histogram import Histogram
 from exporter.model import Reason, Remark, SampleFailed
 from exporter.parts import Level, Line, Part, PartContext, Table
-from exporter.queues.base import Work
-from exporter.sampling.sampler import Run, Sampler
+from exporter.sampling.sampler import Run
 from exporter.stores.absence import Absence, Absences
 from exporter.stores.keyspace import KINDS, Sample, look, shares
 from exporter.stores.options import RedisOptions
+from exporter.stores.part import StorePart
 
 PING_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)  # seconds
 NEARLY_FULL = 0.9  # of the memory, from which the table warns
@@ -91,15 +91,14 @@ class Passed:
         self._before.update(nodes)
 
 
-class RedisHealth:
+class RedisHealth(StorePart):
     """One watched Redis: a server, or all primaries of a cluster together."""
 
     def __init__(self, options: RedisOptions, context: PartContext) -> None:
-        self.name = f"redis {options.name}"
         self._options = options
-        self._context = context
         self._labels = {**context.labels, **options.labels, "redis": options.name}
-        self._store, self._account = context.store(options.url, options.budget)
+        self._store, account = context.store(options.url, options.budget)
+        super().__init__("redis", options, context, account)
         self._ping = Histogram(PING_BUCKETS)
         self._passed = Passed()
         self._shares: dict[str, float] | None = None
@@ -107,38 +106,12 @@ class RedisHealth:
         self._absences = Absences(self.name)
         self._figures = Figures()
 
-    def samplers(self) -> list[Sampler]:
-        """As `Part.samplers`."""
-        options, context = self._options, self._context
-        return [
-            Work(
-                "redis",
-                options.name,
-                options.interval or context.interval,
-                options.timeout or context.timeout,
-                options.stale_after or context.stale_after,
-                self._account,
-                {**context.labels, **options.labels},
-                self.sample,
-            )
-        ]
-
-    def start(self) -> None:
-        """As `Part.start`."""
-
-    def stop(self, timeout: float) -> None:
-        """As `Part.stop`."""
-
     def continue_from(self, before: Part) -> None:
         """As `Part.continue_from`."""
         if isinstance(before, RedisHealth):
             self._ping = before._ping
             if before._options.url == self._options.url:
                 self._passed, self._shares = before._passed, before._shares
-
-    def settings(self) -> Iterator[Reading]:
-        """As `Part.settings`."""
-        yield from ()
 
     def sample(self, run: Run) -> None:
         """Look once at each server."""
