@@ -11,7 +11,7 @@ import structlog
 from pydantic import Field
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from chassis.secrets import MASK, Secret, names_secret, redact
+from chassis.secrets import MASK, Secret, names_secret, sought, without
 from chassis.settings import Settings
 
 Format = Literal["json", "console"]
@@ -38,25 +38,37 @@ class Redactor:
 
     def __init__(self) -> None:
         self._secrets: frozenset[Secret] = frozenset()
+        self._read: tuple[Secret, ...] = ()  # from files: these alone can become others
+        self._known: tuple[tuple[str, ...], ...] = ()  # what those were
+        self._values: tuple[str, ...] = ()
 
     def learn(self, secrets: Iterable[Secret]) -> None:
         """From now on also masks `secrets`; those of an earlier configuration stay masked."""
         self._secrets = self._secrets.union(secrets)
+        self._read = tuple(secret for secret in self._secrets if secret.path is not None)
+        self._look_up()
 
     def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        # A thousand URLs are taken apart once, not for each line.
+        if tuple(secret.known() for secret in self._read) != self._known:
+            self._look_up()
         # The formatter's own fields (`_record`) are no part of the line.
         return {k: v if k.startswith("_") else self._field(k, v) for k, v in event.items()}
 
+    def _look_up(self) -> None:
+        self._known = tuple(secret.known() for secret in self._read)
+        self._values = sought(self._secrets)
+
     def _field(self, key: object, value: object) -> object:
         if isinstance(value, str):
-            return MASK if value and names_secret(str(key)) else redact(value, self._secrets)
+            return MASK if value and names_secret(str(key)) else without(value, self._values)
         if isinstance(value, Mapping):
             return {self._field("", k): self._field(k, v) for k, v in value.items()}
         if isinstance(value, list | tuple | set | frozenset):
             return [self._field("", each) for each in value]
         if value is None or isinstance(value, bool | int | float):
             return value
-        return redact(str(value) if isinstance(value, Exception) else repr(value), self._secrets)
+        return without(str(value) if isinstance(value, Exception) else repr(value), self._values)
 
 
 def configure(level: Level, format: Format, stream: TextIO | None = None) -> Redactor:

@@ -169,10 +169,20 @@ def mask(text: str) -> str:
     return _BEARER.sub(rf"\1 {MASK}", text)
 
 
+def sought(secrets: Iterable[Secret]) -> tuple[str, ...]:
+    """The texts that redaction looks for, longest first: a whole is masked before its part."""
+    values = {value for secret in secrets for value in secret.known() if len(value) >= _SHORTEST}
+    return tuple(sorted(values, key=len, reverse=True))
+
+
 def redact(text: str, secrets: Iterable[Secret]) -> str:
     """`text` without the values of `secrets` (of four characters or more) and what looks like credentials."""
-    values = {value for secret in secrets for value in secret.known() if len(value) >= _SHORTEST}
-    for value in sorted(values, key=len, reverse=True):  # the whole before its part
+    return without(text, sought(secrets))
+
+
+def without(text: str, values: Iterable[str]) -> str:
+    """As `redact`, for many texts: what `sought` answered is worked out once."""
+    for value in values:
         text = text.replace(value, MASK)
     return mask(text)
 

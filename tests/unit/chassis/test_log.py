@@ -5,6 +5,7 @@ import json
 import logging
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -90,6 +91,35 @@ def test_what_was_learnt_once_stays_masked(stream: Stream, redactor: Redactor) -
     redactor.learn([Secret("second-one")])
     get_logger("a").info("first-one second-one")
     assert stream.lines[0]["event"] == "*** ***"
+
+
+def test_a_secret_that_was_rotated_is_masked_from_its_first_use(
+    stream: Stream, redactor: Redactor, tmp_path: Path
+) -> None:
+    (file := tmp_path / "password").write_text("before-it")
+    secret = Secret.from_file(file)
+    redactor.learn([secret, Secret("of-another")])
+    secret.reveal()
+    get_logger("a").info("before-it of-another")
+    file.write_text("after-it")
+    secret.reveal()
+    get_logger("a").info("before-it after-it of-another")
+    assert [line["event"] for line in stream.lines] == ["*** ***", "*** *** ***"]
+
+
+def test_a_line_costs_the_same_however_many_secrets_there_are(stream: Stream, redactor: Redactor) -> None:
+    asked: list[str] = []
+
+    class Costly(Secret):
+        def known(self) -> tuple[str, ...]:
+            asked.append(self.reveal())
+            return super().known()
+
+    redactor.learn(Costly(f"the-secret-{number}") for number in range(50))
+    told = len(asked)
+    get_logger("a").warning("the-secret-7 and the-secret-31", further="the-secret-0")
+    assert stream.lines[0]["event"] == "*** and ***"
+    assert len(asked) == told
 
 
 def test_console_lines_are_for_people_and_redacted(stream: Stream) -> None:
