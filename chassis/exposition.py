@@ -17,7 +17,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from chassis.clock import Clock
-from chassis.packing import pack, unite
+from chassis.packing import Piece, Stretch, unite
 
 TEXT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -117,23 +117,12 @@ def sample_lines(reading: Reading) -> str:
     return "".join(lines)
 
 
-class _Fragment(NamedTuple):
-    """Lines of one family, and the same as a part of a gzip stream."""
-
-    plain: bytes
-    packed: bytes
-
-    @classmethod
-    def of(cls, plain: bytes) -> _Fragment:
-        return cls(plain, pack(plain))
-
-
-_END = _Fragment.of(b"# EOF\n")
+_END = Stretch.of([Piece.of(b"# EOF\n")])
 
 
 @dataclass
 class _Published:
-    fragments: dict[str, _Fragment]
+    pieces: dict[str, Piece]  # by family
     expires: float | None  # monotonic seconds; None: never
 
 
@@ -142,14 +131,19 @@ class Board:
 
     `families` fixes the order of families and which exist: an undeclared metric raises KeyError at
     once, in the owner's thread, so that nothing undeclared is ever served.
+
+    A series is rendered when it is published, and a family joined when it is asked for after a change: with tens of
+    thousands of series, most are as they were at the scrape before.
     """
 
     def __init__(self, families: Sequence[Family], clock: Clock) -> None:
         self._families = {family.name: family for family in families}
-        self._headers = {form: {f.name: _Fragment.of(f.header(form)) for f in families} for form in Format}
+        self._headers = {form: {f.name: Stretch.of([Piece.of(f.header(form))]) for f in families} for form in Format}
         self._clock = clock
         self._lock = threading.Lock()
-        self._published: dict[str, _Published] = {}
+        self._published: dict[str, _Published] = {}  # by owner
+        self._pieces: dict[str, dict[str, Piece]] = {family.name: {} for family in families}  # by family and owner
+        self._joined: dict[str, Stretch] = {}  # families that have not changed since
         self._version = 0
         self._bodies: dict[Format, tuple[int, bytes]] = {}
         self._packed: dict[Format, tuple[int, bytes]] = {}
@@ -163,85 +157,91 @@ class Board:
             target = fading if gauge and ttl is not None else lasting
             target.setdefault(reading.metric, []).append(sample_lines(reading))
         expires = None if ttl is None else self._clock.monotonic() + ttl
+        gauges = f"{owner} (gauges)"
         rendered = {
-            owner: _Published(_fragments(lasting), None),
-            f"{owner} (gauges)": _Published(_fragments(fading), expires),
+            owner: _Published(self._render(owner, lasting), None),
+            gauges: _Published(self._render(gauges, fading), expires),
         }
         with self._lock:
             for name, published in rendered.items():
-                if published.fragments:
-                    self._published[name] = published
-                else:
-                    self._published.pop(name, None)
+                self._replace(name, published)
             self._version += 1
 
     def withdraw(self, prefix: str) -> None:
         """Remove all that owners whose names start with `prefix` published."""
         with self._lock:
             for owner in [owner for owner in self._published if owner.startswith(prefix)]:
-                del self._published[owner]
+                self._replace(owner, None)
             self._version += 1
 
     def body(self, form: Format, names: frozenset[str] = frozenset()) -> bytes:
         """The whole exposition, or of the families that answer to `names` alone."""
         with self._lock:
             self._expire()
-            if names:
-                return _plain(self._parts(form, names))
-            return self._whole(form)
+            known = self._bodies.get(form)
+            if known and known[0] == self._version and not names:
+                return known[1]
+            body = b"".join([part.plain for part in self._parts(form, names)])
+            if not names:
+                self._bodies[form] = (self._version, body)
+            return body
 
     def gzipped(self, form: Format, names: frozenset[str] = frozenset()) -> bytes:
         """The same, compressed. Kept until something changes, for several scrapers of one moment."""
         with self._lock:
             self._expire()
-            parts = self._parts(form, names)
-            plain = _plain(parts) if names else self._whole(form)
             known = self._packed.get(form)
             if known and known[0] == self._version and not names:
                 return known[1]
-            version = self._version
-        packed = unite((part.packed for part in parts), plain)
+            version, parts = self._version, self._parts(form, names)
+        packed = unite(parts)
         if not names:
             with self._lock:
                 self._packed[form] = (version, packed)
         return packed
 
-    def _whole(self, form: Format) -> bytes:
-        """The whole exposition, joined when it has changed."""
-        known = self._bodies.get(form)
-        if known is None or known[0] != self._version:
-            known = self._bodies[form] = (self._version, _plain(self._parts(form, frozenset())))
-        return known[1]
+    def _render(self, owner: str, lines: dict[str, list[str]]) -> dict[str, Piece]:
+        """A piece for each family; what says the same as before is not compressed again."""
+        known = self._published.get(owner)
+        before = known.pieces if known else {}
+        pieces: dict[str, Piece] = {}
+        for metric, series in lines.items():
+            plain = "".join(series).encode()
+            piece = before.get(metric)
+            pieces[metric] = piece if piece and piece.plain == plain else Piece.of(plain)
+        return pieces
+
+    def _replace(self, owner: str, published: _Published | None) -> None:
+        known = self._published.pop(owner, None)
+        before = known.pieces if known else {}
+        after = published.pieces if published else {}
+        for metric in before.keys() - after.keys():
+            del self._pieces[metric][owner]
+            self._joined.pop(metric, None)
+        for metric, piece in after.items():
+            if before.get(metric) is not piece:
+                self._pieces[metric][owner] = piece
+                self._joined.pop(metric, None)
+        if published and after:
+            self._published[owner] = published
 
     def _expire(self) -> None:
         now = self._clock.monotonic()
         stale = [o for o, p in self._published.items() if p.expires is not None and p.expires <= now]
         for owner in stale:
-            del self._published[owner]
+            self._replace(owner, None)
         self._version += bool(stale)
 
-    def _parts(self, form: Format, names: frozenset[str]) -> list[_Fragment]:
-        pieces: dict[str, list[_Fragment]] = {}
-        for published in self._published.values():
-            for metric, fragment in published.fragments.items():
-                pieces.setdefault(metric, []).append(fragment)
-        parts: list[_Fragment] = []
-        headers = self._headers[form]
+    def _parts(self, form: Format, names: frozenset[str]) -> list[Stretch]:
+        parts: list[Stretch] = []
         for name, family in self._families.items():
-            if name in pieces and (not names or family.answers_to(names)):
-                parts.append(headers[name])
-                parts.extend(pieces[name])
+            if self._pieces[name] and (not names or family.answers_to(names)):
+                if name not in self._joined:
+                    self._joined[name] = Stretch.of(self._pieces[name].values())
+                parts += (self._headers[form][name], self._joined[name])
         if form is Format.OPENMETRICS:
             parts.append(_END)
         return parts
-
-
-def _fragments(lines: dict[str, list[str]]) -> dict[str, _Fragment]:
-    return {metric: _Fragment.of("".join(series).encode()) for metric, series in lines.items()}
-
-
-def _plain(parts: Iterable[_Fragment]) -> bytes:
-    return b"".join(part.plain for part in parts)
 
 
 def negotiate(accept: str) -> Format:

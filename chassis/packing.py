@@ -2,7 +2,8 @@
 
 To compress ten thousand series at each scrape takes tens of milliseconds; to join what was compressed when it was
 published takes one. Each part is deflated by itself and ends on a byte's border (RFC 1951, an empty stored block),
-so that parts may follow each other in any order; only the checksum is of the whole (RFC 1952).
+so that parts may follow each other in any order. The checksum is of the whole (RFC 1952), and made of those of the
+parts, so that what has not changed since the last scrape is not read again.
 """
 
 from __future__ import annotations
@@ -10,19 +11,84 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterable
+from typing import NamedTuple
 
 _LEVEL = 1
 _HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"  # deflate, no name, no time, unknown system
 _LAST = b"\x03\x00"  # a last block, with nothing in it
 _TRAILER = struct.Struct("<LL")
+_POLYNOMIAL = 0xEDB88320  # of CRC-32, lowest power first, as all polynomials here
+_ONE, _X = 1 << 31, 1 << 30
 
 
-def pack(plain: bytes) -> bytes:
-    """`plain` as a part for `unite`."""
-    deflate = zlib.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
-    return deflate.compress(plain) + deflate.flush(zlib.Z_FULL_FLUSH)
+class Piece(NamedTuple):
+    """Bytes, and the same as a part of a gzip stream."""
+
+    plain: bytes
+    packed: bytes
+
+    @classmethod
+    def of(cls, plain: bytes) -> Piece:
+        """`plain`, compressed."""
+        deflate = zlib.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
+        return cls(plain, deflate.compress(plain) + deflate.flush(zlib.Z_FULL_FLUSH))
 
 
-def unite(packed: Iterable[bytes], plain: bytes) -> bytes:
-    """A gzip stream of `plain`, which is what the parts were, one behind the other."""
-    return b"".join((_HEADER, *packed, _LAST, _TRAILER.pack(zlib.crc32(plain), len(plain) & 0xFFFFFFFF)))
+class Stretch(NamedTuple):
+    """Pieces joined, with what their share in a checksum takes."""
+
+    plain: bytes
+    packed: bytes
+    checksum: int
+    shift: int  # by which the checksum of what stands before is multiplied
+
+    @classmethod
+    def of(cls, pieces: Iterable[Piece]) -> Stretch:
+        """The pieces, one behind the other."""
+        pieces = tuple(pieces)
+        plain = b"".join([piece.plain for piece in pieces])
+        return cls(plain, b"".join([piece.packed for piece in pieces]), zlib.crc32(plain), _power(8 * len(plain)))
+
+
+def unite(stretches: Iterable[Stretch]) -> bytes:
+    """A gzip stream of all stretches, one behind the other."""
+    checksum = length = 0
+    parts = [_HEADER]
+    for stretch in stretches:
+        checksum = _product(stretch.shift, checksum) ^ stretch.checksum
+        length += len(stretch.plain)
+        parts.append(stretch.packed)
+    return b"".join((*parts, _LAST, _TRAILER.pack(checksum, length & 0xFFFFFFFF)))
+
+
+def _product(a: int, b: int) -> int:
+    """Two polynomials multiplied, by the remainder of that of CRC-32."""
+    product = 0
+    while a:
+        if a & _ONE:
+            product ^= b
+        a = (a << 1) & 0xFFFFFFFF
+        b = (b >> 1) ^ _POLYNOMIAL if b & 1 else b >> 1
+    return product
+
+
+def _squares() -> tuple[int, ...]:
+    found = [_X]
+    while len(found) < 64:
+        found.append(_product(found[-1], found[-1]))
+    return tuple(found)
+
+
+_SQUARES = _squares()  # x to the power of 1, 2, 4, 8, ...
+
+
+def _power(bits: int) -> int:
+    """The remainder of x to the power of `bits`: appending so many bits multiplies a checksum by it."""
+    power = _ONE
+    for square in _SQUARES:
+        if not bits:
+            break
+        if bits & 1:
+            power = _product(power, square)
+        bits >>= 1
+    return power

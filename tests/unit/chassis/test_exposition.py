@@ -6,6 +6,7 @@ import gzip
 import math
 import subprocess
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -287,6 +288,42 @@ class TestCompressed:
         one.gzipped(Format.TEXT)
         assert gzip.decompress(one.gzipped(Format.TEXT)) == one.body(Format.TEXT)
         assert b'queue_depth{queue="x"} 2.0\n' in one.body(Format.TEXT)
+
+
+OWNERS = ("a", "b", "c")
+STEPS = st.one_of(
+    st.tuples(st.sampled_from(OWNERS), st.sampled_from([None, 2.0, 5.0]), st.dictionaries(
+        st.tuples(st.sampled_from(["queue_depth", "jobs_total"]), st.sampled_from("xy")), st.integers(0, 2))),
+    st.tuples(st.just("withdraw"), st.sampled_from(OWNERS)),
+    st.tuples(st.just("wait"), st.sampled_from([1.0, 3.0])),
+)  # fmt: skip
+
+
+@given(st.lists(STEPS, max_size=25))
+def test_each_scrape_shows_what_stands_by_then(steps: list[tuple[Any, ...]]) -> None:
+    """The truth is kept beside it: by owner, family and queue the value and until when it stands."""
+    one, clock = board()
+    truth: dict[tuple[str, str, str], tuple[float, float]] = {}
+    for step in steps:
+        match step:
+            case "withdraw", owner:
+                one.withdraw(owner)
+                truth = {key: value for key, value in truth.items() if key[0] != owner}
+            case "wait", seconds:
+                clock.advance(seconds)
+            case owner, ttl, values:
+                one.publish(owner, [Reading(m, {"queue": q, "by": owner}, v) for (m, q), v in values.items()], ttl)
+                truth = {key: value for key, value in truth.items() if key[0] != owner}
+                for (metric, queue), value in values.items():
+                    until = clock.monotonic() + ttl if ttl and metric == "queue_depth" else math.inf
+                    truth[owner, metric, queue] = (value, until)
+        truth = {key: value for key, value in truth.items() if value[1] > clock.monotonic()}
+        expected = sorted(
+            (metric, (("by", owner), ("queue", queue)), value) for (owner, metric, queue), (value, _) in truth.items()
+        )
+        body = one.body(Format.TEXT)
+        assert samples(read_text, body) == expected
+        assert gzip.decompress(one.gzipped(Format.TEXT)) == body
 
 
 PROMETHEUS_2_42 = (
