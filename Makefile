@@ -38,11 +38,12 @@ lint: $(DEV) ## style, types and the rules on imports
 bench: $(DEV) ## measurements, written to docs/benchmarks.md
 	@scripts/test-servers
 	@scripts/test-clients
-	$(BIN)/python -m pytest -m bench $(ARGS)
+	$(BIN)/python -m pytest -m bench tests/bench $(ARGS)
 
 soak: $(DEV) ## proofs that take minutes to an hour
 	@scripts/test-servers
 	@scripts/test-clients
+	@scripts/test-helm
 	$(BIN)/python -m pytest -m soak $(ARGS)
 
 docs: $(DEMO) ## docs/metrics.md, docs/configuration.md and the alerter's two, from the code
