@@ -95,9 +95,9 @@ def measure(folder: Path, loads: Sequence[Load]) -> Seen:
     sections: dict[str, object] = {key: value for load in loads for key, value in load.config().items()}
     with Exporter(folder, sections) as daemon:
         time.sleep(max(load.settled() for load in loads) + 5)
+        cpu, _ = busy(daemon, loads, 1 / SHIPPED)
         for load in loads:
             load.begin()
-        cpu, _ = busy(daemon, loads, 1 / SHIPPED)
         often, scrapes = busy(daemon, loads, SCRAPES)
         overrun = max(load.overrun() for load in loads)
         memory = daemon.memory()
