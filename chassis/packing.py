@@ -17,8 +17,10 @@ _LEVEL = 1
 _HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"  # deflate, no name, no time, unknown system
 _LAST = b"\x03\x00"  # a last block, with nothing in it
 _TRAILER = struct.Struct("<LL")
+# Above 5 KiB zlib gives the interpreter's lock up; to get it back from busy threads takes longer than a slice.
+_SLICE = 4096
 _POLYNOMIAL = 0xEDB88320  # of CRC-32, lowest power first, as all polynomials here
-_ONE, _X = 1 << 31, 1 << 30
+_ONE, _X8 = 1 << 31, 1 << 23
 
 
 class Piece(NamedTuple):
@@ -47,7 +49,7 @@ class Stretch(NamedTuple):
         """The pieces, one behind the other."""
         pieces = tuple(pieces)
         plain = b"".join([piece.plain for piece in pieces])
-        return cls(plain, b"".join([piece.packed for piece in pieces]), zlib.crc32(plain), _power(8 * len(plain)))
+        return cls(plain, b"".join([piece.packed for piece in pieces]), _checksum(plain), _power(len(plain)))
 
 
 def unite(stretches: Iterable[Stretch]) -> bytes:
@@ -55,10 +57,21 @@ def unite(stretches: Iterable[Stretch]) -> bytes:
     checksum = length = 0
     parts = [_HEADER]
     for stretch in stretches:
-        checksum = _product(stretch.shift, checksum) ^ stretch.checksum
+        if len(stretch.plain) <= _SLICE:
+            checksum = zlib.crc32(stretch.plain, checksum)
+        else:
+            checksum = _product(stretch.shift, checksum) ^ stretch.checksum
         length += len(stretch.plain)
         parts.append(stretch.packed)
     return b"".join((*parts, _LAST, _TRAILER.pack(checksum, length & 0xFFFFFFFF)))
+
+
+def _checksum(plain: bytes) -> int:
+    checksum = 0
+    view = memoryview(plain)
+    for start in range(0, len(plain), _SLICE):
+        checksum = zlib.crc32(view[start : start + _SLICE], checksum)
+    return checksum
 
 
 def _product(a: int, b: int) -> int:
@@ -72,23 +85,26 @@ def _product(a: int, b: int) -> int:
     return product
 
 
-def _squares() -> tuple[int, ...]:
-    found = [_X]
-    while len(found) < 64:
-        found.append(_product(found[-1], found[-1]))
+def _tables() -> tuple[tuple[int, ...], ...]:
+    """By digit of a length in bytes, to the base of 256, and its value: x to the power of so many bits."""
+    found = []
+    step = _X8
+    for _ in range(4):
+        row = [_ONE]
+        while len(row) < 256:
+            row.append(_product(row[-1], step))
+        found.append(tuple(row))
+        step = _product(row[-1], step)
     return tuple(found)
 
 
-_SQUARES = _squares()  # x to the power of 1, 2, 4, 8, ...
+_TABLES = _tables()
 
 
-def _power(bits: int) -> int:
-    """The remainder of x to the power of `bits`: appending so many bits multiplies a checksum by it."""
+def _power(length: int) -> int:
+    """The remainder of x to the power of the bits of `length` bytes: appending those multiplies a checksum by it."""
     power = _ONE
-    for square in _SQUARES:
-        if not bits:
-            break
-        if bits & 1:
-            power = _product(power, square)
-        bits >>= 1
+    for row, digit in zip(_TABLES, length.to_bytes(4, "little"), strict=True):
+        if digit:
+            power = _product(power, row[digit])
     return power
