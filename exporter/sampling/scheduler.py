@@ -32,6 +32,7 @@ MOST_DEBT = 0.05  # seconds of waiting for the budget that are not worth a delay
 CLOCK_WATCH = 1.0  # seconds between looks at the wall clock
 CLOCK_STEP = 0.5  # seconds that count as a step
 STARTUP_SPREAD = 0.25  # of the first interval: samplers of one process do not all start at once
+FIRST_INTERVAL = 0.5  # of an interval at the least: what started together does not go on together
 
 
 class Sampling:
@@ -152,10 +153,13 @@ class Sampling:
             self._publish(name)
             self._schedule(name, wait)
             return
+        first = self.outcomes[name].last_start is None
         interval = self.outcomes[name].interval
         try:
             outcome = self.run_once(name)
             interval = outcome.interval if outcome.soon is None else outcome.soon
+            if first:
+                interval *= self._rng.uniform(FIRST_INTERVAL, 1.0)
         finally:
             # Whatever happened: a sampler goes on.
             self._leave()
