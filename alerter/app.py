@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -32,6 +30,7 @@ from alerter.store.engine import Store, StoreFailed
 from alerter.tally import Tally
 from alerter.web import feed, hearing, landing, webhook
 from alerter.web.hearing import Listening
+from chassis import interpreter
 from chassis.clock import Clock
 from chassis.exposition import Board, BoardEndpoint
 from chassis.lifecycle import ReloadState
@@ -42,8 +41,6 @@ from chassis.web import Ready, Server, build_app
 log = get_logger(__name__)
 
 REFUSALS = 60.0  # seconds between audit entries of refused log-ins from one address
-_GARBAGE = (20_000, 20, 50)  # of gc.set_threshold; by default a large webhook spends a third of its time there
-_TURN = 0.0005  # seconds of a thread while others wait; the usual 5 ms let a webhook wait for each of them
 
 
 def build_receiver(options: ReceiverOptions, clock: Clock, external_url: str, templates: Templates) -> Receiver:
@@ -131,9 +128,7 @@ class App:
 
     def start(self) -> None:
         """Open the store, listen, deliver. Raises StoreFailed or ListenFailed."""
-        sys.setswitchinterval(_TURN)
-        gc.freeze()
-        gc.set_threshold(*_GARBAGE)
+        interpreter.prepare()
         self._store.open()
         with self._store.write() as connection:
             overview.free_leases(connection, self._store, self._clock.now())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
@@ -14,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.process_collector import ProcessCollector
 from starlette.applications import Starlette
 
+from chassis import interpreter
 from chassis.clock import Clock
 from chassis.exposition import Board, BoardEndpoint, Reading
 from chassis.lifecycle import ReloadState
@@ -216,8 +216,7 @@ class App:
 
     def start(self) -> None:
         """Listen, then sample. Raises ListenFailed if the address is taken."""
-        # Scrapes are to be answered within milliseconds while many samplers work.
-        sys.setswitchinterval(0.0005)
+        interpreter.prepare()
         self._publish_itself()
         self._server.start()
         self._watch.start()
