@@ -20,6 +20,7 @@ ANSWERED = 40  # a second, at the least, beside all the rest on this machine
 _LOOK = re.compile(
     rb'^postwatch_sampler_last_success_timestamp_seconds\{sampler="changes",source="(.+?)"\} (.+)$', re.M
 )
+_PLANNED = re.compile(rb'^postwatch_sampler_interval_seconds\{sampler="changes",source="(.+?)"\} (.+)$', re.M)
 _CHECKED = re.compile(rb"^postwatch_dnsbl_checked_timestamp_seconds\{", re.M)
 
 
@@ -32,7 +33,10 @@ class Queues:
         self.count = count - count % SOURCES
         self._postgres, self._redis = postgres, redis
         self._databases: list[Database] = []
-        self._seen: dict[bytes, tuple[float, float]] = {}  # by source: the last look, the longest time between two
+        self._last: dict[bytes, float] = {}  # by source: the last look
+        self._longest: dict[bytes, float] = {}  # and the longest time between two, by what was planned
+        self._planned: dict[bytes, float] = {}  # seconds, as the exporter tells them
+        self.stretched = 0.0  # the longest of those
 
     @contextmanager
     def running(self) -> Iterator["Queues"]:
@@ -59,17 +63,28 @@ class Queues:
         return 3 * bed.INTERVAL
 
     def begin(self) -> None:
-        self._seen.clear()
+        self._last.clear()
+        self._longest.clear()
+        self._planned.clear()
+        self.stretched = 0.0
 
     def saw(self, body: bytes) -> None:
-        """The time between two looks, as anybody sees it."""
+        """The time between two looks, as anybody sees it.
+
+        The budget of a database that was slow for a moment stretches its interval, and the exporter says so: a look is
+        late when it comes later than was said.
+        """
+        before, self._planned = self._planned, {source: float(each) for source, each in _PLANNED.findall(body)}
+        self.stretched = max([self.stretched, *self._planned.values()])
         for source, at in _LOOK.findall(body):
-            last, longest = self._seen.get(source, (float(at), 0.0))
-            self._seen[source] = (float(at), max(longest, float(at) - last))
+            took = float(at) - self._last.get(source, float(at))
+            planned = max(self._planned[source], before.get(source, 0.0))
+            self._last[source] = float(at)
+            self._longest[source] = max(self._longest.get(source, 0.0), took / planned)
 
     def overrun(self) -> float:
-        assert len(self._seen) == SOURCES, f"{len(self._seen)} of {SOURCES} were looked at"
-        return max(longest for _, longest in self._seen.values()) / bed.INTERVAL - 1
+        assert len(self._longest) == SOURCES, f"{len(self._longest)} of {SOURCES} were looked at"
+        return max(self._longest.values()) - 1
 
 
 class Pairs:

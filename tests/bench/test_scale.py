@@ -41,8 +41,21 @@ class Seen:
     busy: float  # and at so many scrapes a second
     memory: int
     overrun: float
+    stretched: float  # seconds of the longest interval of a queue source that the budget made
     packed: list[float]  # seconds of scrapes with gzip, as Prometheus asks for them
     plain: list[float]  # and without
+
+    def row(self) -> list[str]:
+        """Of the table."""
+        return [
+            self.targets,
+            f"{self.series:,}",
+            f"{self.cpu:.1%} / {self.busy:.1%}",
+            f"{self.memory / 2**20:.0f}",
+            f"{max(self.overrun, 0):.1%} late",
+            f"{self.stretched:.1f}",
+            *(f"{1e3 * statistics.median(each):.1f} / {1e3 * p99(each):.1f}" for each in (self.packed, self.plain)),
+        ]
 
 
 class Exporter(Daemon):
@@ -90,7 +103,7 @@ def p99(times: Sequence[float]) -> float:
     return statistics.quantiles(times, n=100)[98]
 
 
-def measure(folder: Path, loads: Sequence[Load]) -> Seen:
+def measure(folder: Path, loads: Sequence[Load], queues: Queues) -> Seen:
     """Watches all loads for a while."""
     sections: dict[str, object] = {key: value for load in loads for key, value in load.config().items()}
     with Exporter(folder, sections) as daemon:
@@ -103,7 +116,7 @@ def measure(folder: Path, loads: Sequence[Load]) -> Seen:
         memory = daemon.memory()
         series = sum(not line.startswith(b"#") for line in daemon.scrape().splitlines())
     named = ", ".join(f"{load.count:,} {load.name}" for load in loads)
-    return Seen(named, series, cpu, often, memory, overrun, *scrapes)
+    return Seen(named, series, cpu, often, memory, overrun, queues.stretched, *scrapes)
 
 
 def test_many_of_everything(server: Postgres15, tmp_path: Path) -> None:
@@ -115,37 +128,34 @@ def test_many_of_everything(server: Postgres15, tmp_path: Path) -> None:
                 queues, pairs = Queues(int(size * QUEUES), server, redis), Pairs(int(size * PAIRS))
                 loads: list[Load] = [stack.enter_context(services.running()), stack.enter_context(queues.running())]
                 loads.append(stack.enter_context(pairs.running()))
-                found.append(measure(tmp_path, loads))
+                found.append(measure(tmp_path, loads, queues))
     most = found[-1]
     goals = [
         Goal("processor time", f"< {CPU:.0%} of a core", f"{most.cpu:.1%}", most.cpu < CPU),
         Goal("resident memory", f"< {MEMORY / 2**20:.0f} MiB", f"{most.memory / 2**20:.0f} MiB", most.memory < MEMORY),
-        Goal("longest interval over what it should be", f"≤ {OVERRUN:.0%}", f"{most.overrun:.1%}",
+        Goal("latest look or probe, by its interval", f"≤ {OVERRUN:.0%}", f"{most.overrun:.1%}",
              most.overrun <= OVERRUN),
         Goal(f"p99 of a scrape of {most.series:,} series", f"< {1e3 * P99:.0f} ms", f"{1e3 * p99(most.packed):.1f} ms",
              p99(most.packed) < P99),
-    ]  # fmt: skip
-    rows = [
-        [seen.targets, f"{seen.series:,}", f"{seen.cpu:.1%} / {seen.busy:.1%}", f"{seen.memory / 2**20:.0f}",
-         f"{max(seen.overrun, 0):.1%} over", *(f"{1e3 * statistics.median(each):.1f} / {1e3 * p99(each):.1f}"
-                                               for each in (seen.packed, seen.plain))]
-        for seen in found
     ]  # fmt: skip
     head = [
         "watched",
         "series",
         "processor, of a core",
         "resident MiB",
-        "longest interval",
+        "latest look or probe",
+        "a queue's longest interval, s",
         "scrape with gzip, median / p99 ms",
         "without",
     ]
     text = (
         f"Services at 15 s: 7 in 10 by HTTP with an expectation of JSON (a seventh with TLS), the others by TCP, SMTP,"
-        f" PostgreSQL and Redis. Queues of layout `penguinmails` at 5 s, with jobs that come and go. Pairs of address"
-        " and list every 30 min, measured when the first round is over; how their interval is kept is in a section of"
-        f" its own. {WINDOW:.0f} s each with a scrape every {SHIPPED:.0f} s, as our prometheus.yml has it, for the"
-        f" processor time; then as long with {SCRAPES} scrapes a second (the second figure), with gzip, as Prometheus"
-        " asks for it, and without in turn; the goal of a scrape is for those with.\n\n" + report.table(head, rows)
+        f" PostgreSQL and Redis. Queues of layout `penguinmails` at 5 s, with jobs that come and go; the budget"
+        " stretches intervals of a database that is slow, and a look is late by what the exporter says of it. Pairs of"
+        " address and list every 30 min, measured when the first round is over; how their interval is kept is in a"
+        f" section of its own. {WINDOW:.0f} s each with a scrape every {SHIPPED:.0f} s, as our prometheus.yml has"
+        f" it, for the processor time; then as long with {SCRAPES} scrapes a second (the second figure), with gzip, as"
+        " Prometheus asks for it, and without in turn; the goal of a scrape is for those with.\n\n"
+        + report.table(head, [seen.row() for seen in found])
     )
     report.write("scale", server.version(), goals, text)
