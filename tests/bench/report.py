@@ -15,6 +15,7 @@ BUSY_NOTE = (
     " **Other work ran on the machine**: times by the clock are longer, and comparisons noisier, than on a quiet one."
 )
 DOCUMENT = Path(os.environ.get("BENCHMARKS", Path(__file__).parents[2] / "docs" / "benchmarks.md"))
+_BEFORE = psutil.cpu_times()  # when the measurement was loaded
 _SECTION = re.compile(r"^<!-- measured: (?P<name>[\w-]+) -->\n(?P<text>.*?)(?=^<!-- measured: |\Z)", re.M | re.S)
 
 # In the document's order; what a section is called in the list of goals.
@@ -89,7 +90,10 @@ def _circumstances(server: str) -> str:
     today = datetime.datetime.now(datetime.UTC).date()
     load = os.getloadavg()[1]
     note = BUSY_NOTE if load > BUSY else ""
+    now = psutil.cpu_times()
+    taken = (now.steal - _BEFORE.steal) / (sum(now) - sum(_BEFORE))  # Linux alone tells
     return (
         f"{today}: {psutil.cpu_count()} processors ({platform.machine()}), {memory:.0f} GiB, {server},"
-        f" Python {platform.python_version()}; load over the last 5 minutes {load:.1f}.{note}"
+        f" Python {platform.python_version()}; load over the last 5 minutes {load:.1f}, {taken:.1%} of the"
+        f" processors' time taken by other virtual machines.{note}"
     )
