@@ -96,7 +96,8 @@ class EgressValues(PartBase):
     to: tuple[Peer, ...] = Field((), description="Peers for those ports; none: anywhere.")
     dns: tuple[Peer, ...] = Field((), description="Name servers; none: any, on port 53.")
     extra_ports: tuple[Annotated[int, Field(ge=1, le=65535)], ...] = Field(
-        (), description="TCP ports that stand in a Secret's URL and are not the usual ones."
+        (),
+        description="More TCP ports: of URLs in Secrets, if they are not the usual ones, and of pods behind a Service.",
     )
     extra: tuple[Egress, ...] = Field((), description="More rules, as Kubernetes has them.")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.helm.chart import CHART, render
+from tests.helm.chart import CHART, of_kind, one, render
 from tests.support.documents import REPOSITORY, Block, blocks
 
 DOCUMENT = REPOSITORY / "docs" / "kubernetes.md"
@@ -30,3 +30,17 @@ def test_what_it_shows_of_a_rendered_chart_is_there() -> None:
     text = "".join(block.text for block in blocks(README, "sh"))
     for shown in re.findall(r"--show-only (\S+)", text):
         assert (CHART / shown).is_file()
+
+
+def test_what_it_deletes_by_hand_has_the_names_that_the_chart_gives() -> None:
+    text = DOCUMENT.read_text()
+    deleted = re.findall(r"^kubectl -n mail delete (\S+)(?: ([\w/-]+))?", text, re.M)
+    assert deleted == [("statefulset", "postwatch-alerter"), ("secret/postwatch-webhook", "pvc/postwatch-data")]
+    sidecar, alone = (render(CHART / "ci" / f"alerter-{name}-values.yaml") for name in ("sidecar", "standalone"))
+    assert one(sidecar, "Secret")["metadata"]["name"] == "postwatch-webhook"
+    assert one(sidecar, "PersistentVolumeClaim")["metadata"]["name"] == "postwatch-data"
+    (stateful,) = of_kind(alone, "StatefulSet")
+    (claim,) = stateful["spec"]["volumeClaimTemplates"]
+    assert f"{claim['metadata']['name']}-{stateful['metadata']['name']}-0" == "data-postwatch-alerter-0"
+    assert "pvc/data-postwatch-alerter-0" in text
+    assert "delete pod postwatch-alerter-0" in text

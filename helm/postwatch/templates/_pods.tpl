@@ -46,6 +46,9 @@ ports:
     containerPort: {{ include "postwatch.port" (dict "name" .name "config" $config) }}
     protocol: TCP
 {{- if $part.livenessProbe.enabled }}
+# It listens once its store is migrated, which may take its time: five minutes.
+startupProbe:
+  {{- include "postwatch.probe" (dict "probe" (dict "periodSeconds" 2 "failureThreshold" 150) "path" "/healthz" "port" .port "web" $config.web) | nindent 2 }}
 livenessProbe:
   {{- include "postwatch.probe" (dict "probe" $part.livenessProbe "path" "/healthz" "port" .port "web" $config.web) | nindent 2 }}
 {{- end }}
@@ -122,8 +125,30 @@ volumeMounts:
 {{- end }}
 - name: tmp
   emptyDir: {sizeLimit: 64Mi}
-{{- with (get .root.Values .component).extraVolumes }}
+{{- $more := list }}
+{{- $taken := dict }}
+{{- range $part := $parts }}
+{{- range $volume := (get $root.Values $part).extraVolumes }}
+{{- if not (hasKey $taken $volume.name) }}
+{{- $more = append $more $volume }}
+{{- else if ne (toJson $volume) (toJson (get $taken $volume.name)) }}
+{{- fail (printf "%s.extraVolumes: the pod has another volume named %q; choose another name" $part $volume.name) }}
+{{- end }}
+{{- $_ := set $taken $volume.name $volume }}
+{{- end }}
+{{- end }}
+{{- with $more }}
 {{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{/* Refuses what is of pods, of an alerter that has none of its own. */}}
+{{- define "postwatch.refuseOfPods" -}}
+{{- $values := .Values.alerter }}
+{{- range list "annotations" "podAnnotations" "podLabels" "initContainers" "extraContainers" "nodeSelector" "affinity" "tolerations" "topologySpreadConstraints" "priorityClassName" }}
+{{- if get $values . }}
+{{- fail (printf "alerter.%s: a sidecar has no pod of its own; give exporter.%s, or alerter.mode: standalone" . .) }}
+{{- end }}
 {{- end }}
 {{- end }}
 
@@ -148,7 +173,7 @@ spec:
   serviceAccountName: {{ include "postwatch.serviceAccount" .root | quote }}
   automountServiceAccountToken: false
   enableServiceLinks: false
-  {{- with concat (.root.Values.imagePullSecrets | default list) (dig "imagePullSecrets" list (.root.Values.global | default dict)) }}
+  {{- with concat (.root.Values.imagePullSecrets | default list) (dig "imagePullSecrets" list (.root.Values.global | default dict)) | uniq }}
   imagePullSecrets:
     {{- toYaml . | nindent 4 }}
   {{- end }}
