@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,16 +34,17 @@ class Rule:
         return f"{self.name} ({self.severity})" if self.alert else self.name
 
 
-def rules() -> list[Rule]:
-    """All rules of all files, in order."""
-    return [
+@cache
+def rules() -> tuple[Rule, ...]:
+    """All rules of all files, in order. Read once: they are asked for when tests are collected, in each worker."""
+    return tuple(
         Rule(body.get("alert") or body["record"], "alert" in body, body["expr"], body)
         for path in RULES
-        for group in yaml.safe_load(path.read_text())["groups"]
+        for group in written(path)["groups"]
         for body in group["rules"]
-    ]
+    )
 
 
 def written(path: Path) -> Any:
     """A YAML file's content."""
-    return yaml.safe_load(path.read_text())
+    return yaml.load(path.read_text(), Loader=yaml.CSafeLoader)

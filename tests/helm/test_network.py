@@ -18,7 +18,6 @@ from exporter.settings import ExporterSettings
 from tests.helm.chart import CI, Manifest, config, of_kind, one, render
 
 USUAL = {"http": 80, "https": 443, "postgresql": 5432, "redis": 6379}
-WITH_POLICY = {path: render(path, "--set", "networkPolicy.enabled=true") for path in CI}
 
 
 def needed(settings: Settings) -> Iterator[int]:
@@ -55,7 +54,7 @@ def admitted(policy: Manifest) -> set[int]:
 
 @pytest.mark.parametrize("path", CI, ids=[path.name for path in CI])
 def test_what_the_configuration_dials_is_let_out_and_what_asks_is_let_in(path: Path) -> None:
-    rendered = WITH_POLICY[path]
+    rendered = render(path, "--set", "networkPolicy.enabled=true")
     for policy in of_kind(rendered, "NetworkPolicy"):
         component = policy["spec"]["podSelector"]["matchLabels"]["app.kubernetes.io/component"]
         inside = [name for name in ("exporter", "alerter") if mounts(rendered, component, name)]
