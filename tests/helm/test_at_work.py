@@ -1,4 +1,4 @@
-"""What a cluster does with the manifests: rollouts, shared pods and volumes, the pod of `helm test`, what a user is told."""
+"""What a cluster does with the manifests: rollouts, shared pods and volumes, `helm test`, and what a user is told."""
 
 from __future__ import annotations
 
@@ -58,7 +58,8 @@ def test_annotations_of_the_volume_are_those_of_the_claims_of_a_stateful_set_too
 REFUSED: list[tuple[dict[str, Any], str]] = [
     (told(nodeSelector={"disk": "ssd"}), "alerter.nodeSelector: a sidecar has no pod of its own"),
     (told(initContainers=[{"name": "wait", "image": "wait:1"}]), "alerter.initContainers: a sidecar"),
-    ({**told(extraVolumes=[{"name": "x", "emptyDir": {}}]), "exporter": {"extraVolumes": [{"name": "x", "configMap": {}}]}},
+    ({**told(extraVolumes=[{"name": "x", "emptyDir": {}}]),
+      "exporter": {"extraVolumes": [{"name": "x", "configMap": {"name": "x"}}]}},
      'alerter.extraVolumes: the pod has another volume named "x"'),
     ({**told(mode="standalone"), **KEPT, "persistence": {"existingClaim": "mine"}},
      "persistence.existingClaim: the pods of exporter and alerter would both mount mine"),
