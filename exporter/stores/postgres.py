@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from chassis.exposition import Distribution, Reading
 from chassis.units import format_duration
-from exporter.clients.postgres import Busy, Session
+from exporter.clients.postgres import Busy
+from exporter.clients.session import Session
 from exporter.jobs.histogram import Histogram
 from exporter.model import Reason, Remark, SampleFailed
 from exporter.parts import Level, Line, Part, PartContext, Table

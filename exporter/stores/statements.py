@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from psycopg import sql
 
 from chassis.exposition import Reading
-from exporter.clients.postgres import Session
+from exporter.clients.session import Session
 from exporter.model import Reason
 from exporter.stores.absence import Absence
 from exporter.stores.commands import COMMANDS, command_of

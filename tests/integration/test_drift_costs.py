@@ -8,8 +8,8 @@ import psycopg
 import pytest
 import redis
 
-from exporter.clients.postgres import Session
 from exporter.clients.redis import Command, Store
+from exporter.clients.session import Session
 from exporter.queues.hybrid.drift import KINDS, Suspects, confirmed
 from exporter.sampling.sampler import Run
 from tests.support.databases import Database

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from exporter.clients.postgres import Session
+from exporter.clients.session import Session
 from exporter.jobs.transactions import ACTIVITY, read_activity
 from exporter.model import Remark, SampleFailed
 from exporter.queues.hybrid.capabilities import absent_metrics

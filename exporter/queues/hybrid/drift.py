@@ -12,8 +12,8 @@ from pydantic import Field
 
 from chassis.exposition import Reading
 from chassis.settings import Settings
-from exporter.clients.postgres import Session
 from exporter.clients.redis import Store
+from exporter.clients.session import Session
 from exporter.model import OTHER_QUEUE, PRIORITIES, QueueKey
 from exporter.options import Interval
 from exporter.queues.hybrid.lists import data_key, element_id

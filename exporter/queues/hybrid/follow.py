@@ -7,7 +7,7 @@ from typing import Any
 
 from psycopg import sql
 
-from exporter.clients.postgres import Session
+from exporter.clients.session import Session
 from exporter.jobs.horizon import Plan, Stretch
 from exporter.jobs.journal import Change, Journal
 from exporter.jobs.seen import Seen

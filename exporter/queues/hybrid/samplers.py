@@ -6,7 +6,7 @@ from typing import Any
 
 from psycopg import sql
 
-from exporter.clients.postgres import Session
+from exporter.clients.session import Session
 from exporter.model import OTHER_QUEUE, PRIORITIES, QueueKey
 from exporter.queues.hybrid.source import Watched
 from exporter.queues.hybrid.tables import Tables

@@ -8,7 +8,7 @@ from typing import Any
 from redis import exceptions
 
 from chassis.exposition import Reading
-from exporter.clients.postgres import Session
+from exporter.clients.session import Session
 from exporter.jobs.book import Active, Exact
 from exporter.jobs.ledger import Targets
 from exporter.model import OTHER_QUEUE, QueueKey, SampleFailed

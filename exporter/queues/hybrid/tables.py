@@ -7,7 +7,7 @@ from typing import Any
 
 from psycopg import sql
 
-from exporter.clients.postgres import Session
+from exporter.clients.session import Session
 from exporter.model import Reason, SampleFailed
 from exporter.queues.hybrid.layout import Layout, LogsTable
 from exporter.queues.reading.by_time import finds_by

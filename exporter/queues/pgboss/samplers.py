@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from exporter.clients.postgres import Session
+from exporter.clients.session import Session
 from exporter.queues.pgboss.source import Watched
 from exporter.queues.pgboss.tables import FoundBy
 from exporter.queues.reading import samplers

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from exporter.clients.postgres import Session
+from exporter.clients.session import Session
 from exporter.jobs.horizon import Plan, Stretch
 from exporter.jobs.ledger import Ledger
 from exporter.jobs.seen import Seen

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from exporter.clients.postgres import Session
+from exporter.clients.session import Session
 from exporter.model import SampleFailed
 from exporter.queues.pgmq.listing import AT_ONCE, joined
 from exporter.queues.pgmq.queue import Followed

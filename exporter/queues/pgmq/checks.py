@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from psycopg import sql
 
-from exporter.clients.postgres import Session
+from exporter.clients.session import Session
 from exporter.jobs.transactions import ACTIVITY, read_activity
 from exporter.model import Remark, SampleFailed
 from exporter.queues.pgmq.capabilities import absent_metrics

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from exporter.clients.postgres import Session
+from exporter.clients.session import Session
 from exporter.jobs.ledger import Ledger
 from exporter.queues.pgmq.asking import Asked, ask
 from exporter.queues.pgmq.queue import Followed

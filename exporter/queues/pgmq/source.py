@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from chassis.log import Repeats, get_logger
-from exporter.clients.postgres import Session
+from exporter.clients.session import Session
 from exporter.jobs.horizon import LONGEST, Horizon
 from exporter.jobs.ledger import Ledger, Roster, Targets
 from exporter.jobs.transactions import ACTIVITY, Activity, Transactions, read_activity

@@ -9,7 +9,7 @@ from psycopg import sql
 from pydantic import AfterValidator, Field
 
 from chassis.settings import Settings
-from exporter.clients.postgres import Session
+from exporter.clients.session import Session
 from exporter.jobs.book import Active, Book
 from exporter.jobs.horizon import Plan, Stretch
 from exporter.jobs.journal import Change, Journal

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from psycopg import sql
 
-from exporter.clients.postgres import Session, from_ticks
+from exporter.clients.session import Session, from_ticks
 from exporter.jobs.horizon import LONGEST, Plan, Stretch
 from exporter.jobs.journal import Change, Journal
 from exporter.queues.reading.naming import Namer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from exporter.clients.postgres import Session
+from exporter.clients.session import Session
 from exporter.jobs.transactions import Activity
 from exporter.model import Remark
 from exporter.queues.reading.tables import Table
