@@ -36,6 +36,7 @@ class Active(NamedTuple):
     key: QueueKey
     started: float | None
     worker: str | None
+    late_at: float | None = None  # from when on its own system takes the attempt for lost; None: it does not say
 
 
 class Scheduled(NamedTuple):
@@ -87,6 +88,9 @@ class Book:
 
     def is_active(self, job: int, active: Active) -> None:
         """A job runs."""
+        known = self._active.get(job)
+        if known is not None and known.started == active.started:
+            active = active._replace(late_at=known.late_at)  # the same attempt, as `set_active` was told of it
         self._active[job] = active
         self._put_off.pop(job, None)
 

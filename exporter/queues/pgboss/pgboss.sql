@@ -94,7 +94,7 @@ case when coalesce(output->>'message', output->'value'->>'message') ~ {timed_out
      else left(coalesce(output->>'name', output->'value'->>'name', output->>'code'), 100) end
 
 -- name: active
-select {job}, name, priority, started_on, null::text from {jobs} where {of_active} state = 'active'
+select {job}, name, priority, started_on, null::text, {late_at} from {jobs} where {of_active} state = 'active'
 
 -- name: counts
 -- Scheduled jobs come by the second of their run time, for an hour; later ones together.

@@ -8,7 +8,7 @@ from math import inf
 from typing import Any
 
 from chassis.exposition import Reading
-from exporter.clients.postgres import Session
+from exporter.clients.session import Session
 from exporter.jobs.book import Exact
 from exporter.jobs.ledger import Roster, Targets
 from exporter.model import OTHER_QUEUE, QueueKey
@@ -94,5 +94,5 @@ class Watched(watched.Watched[Tables]):
         for key, states in split.items():
             living[key.queue] += sum(states)
         for name, letters in self._dead_letters.items():
-            if (key := plain(name)) in present:
+            if (key := plain(name)) in present and self.namer.tells_all_of(letters):
                 yield Reading("postwatch_queue_dead_letters", {**labels, **key.labels}, living[letters])

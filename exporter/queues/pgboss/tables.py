@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from psycopg import sql
 
-from exporter.clients.postgres import Session
+from exporter.clients.session import Session
 from exporter.model import Reason, SampleFailed
 from exporter.queues.reading.tables import Table, hashed, quoted, read_blocks, read_table
 
@@ -34,6 +34,10 @@ MEANINGS: Mapping[str | None, str] = MappingProxyType(
 )
 # What pg-boss writes when it ends an attempt itself: by its time limit, by its worker's heartbeat, in its worker.
 TIMED_OUT = "^(job timed out|job failed by timeout in active state|job heartbeat timeout|handler execution exceeded)"
+# When pg-boss takes an attempt for lost: by its job's time limit, kept as either, or for want of a heartbeat. Those
+# come so often that only one which is missing already tells anything.
+EXPIRIES = {"expire_seconds": "started_on + expire_seconds * interval '1 s'", "expire_in": "started_on + expire_in"}
+BEAT = "heartbeat_on + heartbeat_seconds * interval '1 s'"
 CLASS = "case when priority > 0 then 0 when priority = 0 then 1 else 2 end"
 
 
@@ -79,6 +83,7 @@ class Tables:
             "archive": sql.Identifier(schema, "archive"),
             "job": hashed(sql.Identifier("id"), jobs.columns["id"]),
             "class": sql.SQL(CLASS),
+            "late_at": sql.SQL(_late_at(jobs)),
             "state": sql.SQL(state if blocked else "nullif(state::text, 'completed')"),
             "timed_out": sql.Literal(TIMED_OUT),
             "not_blocked": sql.SQL("and not blocked" if blocked else ""),
@@ -120,6 +125,13 @@ class Tables:
         names = {**self._names, **more}
         names["archived"] = sql.SQL(BLOCKS["archived"] if self.archive else "").format(**names)
         return sql.SQL(BLOCKS[_BLOCKS_BY[self.found_by].get(name, name)]).format(**names)
+
+
+def _late_at(jobs: Table) -> str:
+    limit = next((text for column, text in EXPIRIES.items() if column in jobs.columns), "null::timestamptz")
+    if not {"heartbeat_on", "heartbeat_seconds"} <= jobs.columns.keys():
+        return limit
+    return f"case when {BEAT} < now() then {BEAT} else {limit} end"
 
 
 def read_tables(tx: Session, schema: str) -> Tables:

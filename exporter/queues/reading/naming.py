@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from exporter.jobs.ledger import Roster
-from exporter.model import PRIORITIES, QueueKey, priority_class
+from exporter.model import OTHER_QUEUE, PRIORITIES, QueueKey, priority_class
 
 
 class Namer:
@@ -25,6 +25,7 @@ class Namer:
         self._classify = classify
         self._by_number: dict[tuple[str, int | None], QueueKey] = {}
         self._by_class: dict[tuple[str, int | None], QueueKey] = {}
+        self._turned_away: set[str] = set()
 
     def by_number(self, queue: str, priority: int | None) -> QueueKey:
         """Of a row: `priority` as stored; None: the text alone tells."""
@@ -35,7 +36,7 @@ class Namer:
             found = self._parse(queue)
             if priority is not None:
                 found = QueueKey(found.queue, self._classify(priority))
-            key = self._by_number[queue, priority] = self._roster.admit(found)
+            key = self._by_number[queue, priority] = self._admit(found)
         return key
 
     def by_class(self, queue: str, index: int | None) -> QueueKey:
@@ -45,10 +46,21 @@ class Namer:
             found = self._parse(queue)
             if index is not None:
                 found = QueueKey(found.queue, PRIORITIES[index])
-            key = self._by_class[queue, index] = self._roster.admit(found)
+            key = self._by_class[queue, index] = self._admit(found)
         return key
+
+    def tells_all_of(self, queue: str) -> bool:
+        """Whether none of a queue's jobs are told of among those of others."""
+        return queue not in self._turned_away
 
     def forget(self) -> None:
         """Ask the roster anew: queues may have made room."""
         self._by_number.clear()
         self._by_class.clear()
+        self._turned_away.clear()
+
+    def _admit(self, found: QueueKey) -> QueueKey:
+        key = self._roster.admit(found)
+        if key == OTHER_QUEUE:
+            self._turned_away.add(found.queue)
+        return key

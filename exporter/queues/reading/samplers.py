@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from chassis.exposition import Reading
-from exporter.clients.postgres import Session
+from exporter.clients.session import Session
 from exporter.model import QueueKey, SampleFailed
 from exporter.queues.reading.watched import EXACT_PLAN, QUICK_PLAN, Watched
 from exporter.sampling.sampler import Run
@@ -161,6 +161,7 @@ def _living(watched: Watched[Any], present: list[QueueKey], labels: dict[str, st
     for active in watched.book.active():
         limit = watched.targets.of(active.key).time_limit
         late = limit is not None and active.started is not None and now - active.started > limit
+        late = late or (active.late_at is not None and now > active.late_at)
         if active.key in stuck and (late or watched.is_gone(active)):
             stuck[active.key] += 1
     for key, count in stuck.items():

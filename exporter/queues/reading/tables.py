@@ -10,7 +10,7 @@ from typing import Protocol
 
 from psycopg import sql
 
-from exporter.clients.postgres import Session
+from exporter.clients.session import Session
 
 INTEGERS = ("int2", "int4", "int8")
 TEXTS = ("text", "varchar", "bpchar", "name", "citext")
@@ -147,7 +147,8 @@ class Readable(Protocol):
     - `changes` (low, high, {older}): job, queue, priority, state, attempts, created, ready, started, ended, changed,
       worker, error; null is for the most usual value: the state `meanings[None]`, one attempt, ready when created.
       Of each job that was created, started or ended, or whose attempt failed, from `low` to below `high`.
-    - `active`: job, queue, priority, started, worker of all jobs that run.
+    - `active`: job, queue, priority, started, worker of all jobs that run; after it may come from when on the system
+      itself takes the attempt for lost.
     - `counts`: queue, index, handed over, due, count, oldest ready, of jobs that have not ended and do not run;
       `due` is null for those that wait.
     - `failed`: queue, index, count of the failed jobs that are stored; after it may come when a job last ended.

@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from chassis.exposition import Reading
 from chassis.log import get_logger
-from exporter.clients.postgres import Session
+from exporter.clients.session import Session
 from exporter.jobs.book import Active, Book, Exact
 from exporter.jobs.horizon import Horizon
 from exporter.jobs.journal import Journal, WorkerTally
@@ -241,8 +241,8 @@ class Watched(ABC, Generic[T]):
         if self.tables is None or (followed and at is not None and 0 <= self.database_now - at < every):
             return
         active = {
-            job: Active(self.namer.by_number(queue, priority), started, worker)
-            for job, queue, priority, started, worker in tx.rows(self.tables.query("active"))
+            job: Active(self.namer.by_number(queue, priority), started, worker, *late)
+            for job, queue, priority, started, worker, *late in tx.rows(self.tables.query("active"))
             if queue is not None
         }
         self.book.set_active(active, self.database_now)

@@ -55,6 +55,14 @@ def test_a_job_that_is_sent_back_waits_again() -> None:
     assert book.depth(NOW) == {A: 5}
 
 
+def test_what_the_system_says_of_an_attempt_holds_for_that_attempt() -> None:
+    book = Book()
+    book.set_active({1: Active(A, NOW, "w", late_at=NOW + 60), 2: Active(A, NOW, "w")}, NOW)
+    for started, late_at in ((NOW, NOW + 60), (NOW + 5, None)):
+        book.is_active(1, Active(A, started, "w"))
+        assert {one.late_at for one in book.active() if one.started == started} == {late_at, None}
+
+
 def test_what_is_scheduled_turns_ready_as_time_passes() -> None:
     book = Book()
     exact = Exact(waiting=10, scheduled=Counter({NOW + 10: 3, NOW + 20: 2}))
