@@ -6,14 +6,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from exporter.clients.postgres import Session
+from exporter.clients.session import Session
 from exporter.jobs.ledger import Targets
 from exporter.queues.pgmq.asking import Asked, ask
 from exporter.queues.pgmq.flow import Flow
 from exporter.queues.pgmq.listing import Listed
-from exporter.queues.pgmq.queue import MOST_RETRIED, SMALL, Count, Followed, Living
+from exporter.queues.pgmq.queue import MOST_RETRIED, NARROW, SMALL, Count, Followed, Living
 
-QUICK_MESSAGES = 20_000  # counted in one quick look, of all queues together
+# Of all queues together, in one quick look.
+QUICK_MESSAGES = 20_000  # that are counted, and as many that are not ready in queues too large for that
+QUICK_PAGES = 6_000
 NEVER = 10.0**9  # seconds
 EMPTY = (0, 0, 0, 0, None, None, 0, 0, 0, None, None)  # what `count` has no row for
 
@@ -51,7 +53,7 @@ class Counting:
         """Count what is small, carry the rest forward; answers what was counted, and what was not."""
         due: list[Due] = []
         large: list[Due] = []
-        messages = 0
+        messages = pages = 0
         for queue in sorted(queues, key=lambda queue: queue.at_most):
             if queue.broken is not None:
                 continue
@@ -59,8 +61,14 @@ class Counting:
             if not queue.moved:
                 queue.is_unchanged(self._now)
                 queue.known_at = self._monotonic
-            elif queue.at_most <= SMALL and messages + queue.at_most <= QUICK_MESSAGES:
+            elif (
+                queue.at_most <= SMALL
+                and queue.listed.pages <= NARROW
+                and messages + queue.at_most <= QUICK_MESSAGES
+                and pages + queue.listed.pages <= QUICK_PAGES
+            ):
                 messages += queue.at_most
+                pages += queue.listed.pages
                 due.append(one)
             else:
                 large.append(one)
@@ -111,7 +119,12 @@ class Counting:
 
     def _glance(self, large: list[Followed]) -> None:
         glanced: dict[int, Living] = {}
-        near: list[Asked] = [(queue, self._names(queue)) for queue in large if queue.can_be_glanced_at]
+        near: list[Asked] = []
+        messages = 0
+        for queue in sorted(large, key=lambda queue: queue.unready):
+            if queue.can_be_glanced_at and messages + queue.unready <= QUICK_MESSAGES:
+                messages += queue.unready
+                near.append((queue, self._names(queue)))
         for queue, (scheduled, active, ready, read, stuck) in ask(self._tx, "glance", near):
             glanced[id(queue)] = Living(0, scheduled, active, ready, read, stuck)
         for queue in large:

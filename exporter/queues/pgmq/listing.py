@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from psycopg import sql
 
-from exporter.clients.postgres import Session
+from exporter.clients.session import Session
 from exporter.model import Reason, SampleFailed
 from exporter.queues.reading.tables import quoted, read_blocks
 
@@ -43,6 +43,7 @@ class Listed:
     sequence: int | None  # that numbers its messages, if the role may read it
     filenode: int | None  # changes when the table is emptied as a whole; None: it is partitioned
     deleted: int  # messages that have left it, by the server's statistics, which are late by up to ten seconds
+    pages: int  # of its table, as the server last knew: what a count reads, however few messages are left in them
     allocated: int | None = None  # the last number that was given out; None: that cannot be read
     columns: Columns = Columns()
     archive_columns: Columns = Columns()

@@ -17,7 +17,11 @@ select distinct on (lower(m.queue_name))
        pg_relation_filenode(q.oid)::int8,
        case when q.relkind = 'p'
             then (select sum(pg_stat_get_tuples_deleted(relid))::int8 from pg_partition_tree(q.oid))
-            else pg_stat_get_tuples_deleted(q.oid) end
+            else pg_stat_get_tuples_deleted(q.oid) end,
+       case when q.relkind = 'p'
+            then (select coalesce(sum(greatest(p.relpages, 0)), 0)::int8
+                  from pg_partition_tree(q.oid) join pg_class as p on p.oid = relid)
+            else coalesce(q.relpages, 0)::int8 end
 from pgmq.meta as m
 left join pg_class as q on q.relnamespace = 'pgmq'::regnamespace and q.relkind in ('r', 'p')
                        and q.relname = 'q_' || lower(m.queue_name)

@@ -9,6 +9,7 @@ from exporter.queues.pgmq.flow import Flow
 from exporter.queues.pgmq.listing import Listed
 
 SMALL = 10_000  # messages up to which a queue is counted at each quick look
+NARROW = 4_000  # pages (32 MB) up to which it is: a queue that was long once has few messages in many
 GLANCED = 10_000  # messages not ready up to which they are counted at each quick look
 MOST_RETRIED = 20_000  # retried messages of one queue that are followed one by one
 
@@ -92,12 +93,14 @@ class Followed:
         return self.counted.living.total + new
 
     @property
+    def unready(self) -> int:
+        """Messages that were not ready at the last look."""
+        return self.living.scheduled + self.living.active if self.living else 0
+
+    @property
     def can_be_glanced_at(self) -> bool:
         """Whether an index finds the few messages that are not ready."""
-        living = self.living
-        return (
-            living is not None and "vt" in self.listed.columns.indexed and living.scheduled + living.active <= GLANCED
-        )
+        return self.living is not None and "vt" in self.listed.columns.indexed and self.unready <= GLANCED
 
     def is_unchanged(self, now: float) -> None:
         """It was empty and still is."""

@@ -7,6 +7,7 @@ from pgmq import PGMQueue
 
 from tests.integration.pgmq.reading import Watch, flow, states, value
 from tests.support.databases import Database
+from tests.support.exporter import Exporter
 from tests.support.jobs import Owner
 from tests.support.messages import create_partitioned, read, send
 
@@ -83,6 +84,61 @@ def test_many_queues_take_few_statements(
     # The 50 empty queues whose numbers stand still are not read at all, but for the one that got a message.
     counting = [query for query, calls in run.items() if calls and "count(*) filter" in query]
     assert sum(query.count("count(*) filter (where msg_id >") for query in counting) <= 151
+
+
+def blocks_of_a_look(database: Database, exporter: Exporter) -> int:
+    """Pages that the exporter's statements read, from memory or disk, in a quick look."""
+    reads = (
+        "select coalesce(sum(shared_blks_hit + shared_blks_read), 0)::int8 from pg_stat_statements"
+        " where userid = %s::regrole and query ~ 'q_(wide|flown)'"
+    )
+    with database.connect() as owner:
+        (before,) = owner.execute(reads, [database.reader]).fetchone() or (0,)
+        exporter.look("changes")
+        (after,) = owner.execute(reads, [database.reader]).fetchone() or (0,)
+    return int(after) - int(before)
+
+
+def test_a_table_that_a_backlog_has_left_wide_is_not_read_at_each_look(
+    database: Database, owner: Owner, queue: PGMQueue, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exporter.queues.pgmq.counting.NARROW", 200)
+    queue.create_queue("wide")
+    owner.execute("insert into pgmq.q_wide (vt, message) select now(), '{}' from generate_series(1, 60000)")
+    owner.execute("delete from pgmq.q_wide where msg_id <= 59990")  # what is left stands at the end
+    owner.execute("vacuum (analyze) pgmq.q_wide")
+    owner.execute("select pg_stat_force_next_flush()")
+    exporter = watch()
+    samples = exporter.look("counts")
+    assert states(samples, "wide") == (10, 0, 10, 0)
+    queue.delete_batch("wide", [*send(queue, "wide", 4)[:1], 59991])
+    read(queue, "wide", 3)
+    flush_statistics(queue)
+    assert blocks_of_a_look(database, exporter) < 100  # of about 500
+    assert states(exporter.samples(), "wide") == (9, 0, 9, 3)
+    assert flow(exporter.samples(), "wide") == (4, 2, 0, 0, 0)
+    assert states(exporter.look("counts"), "wide") == (9, 0, 9, 3)
+
+
+def test_what_is_glanced_at_is_bounded(
+    database: Database, owner: Owner, queue: PGMQueue, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many queues, each with as many messages in flight as may be looked at of one."""
+    monkeypatch.setattr("exporter.queues.pgmq.counting.SMALL", 20)
+    monkeypatch.setattr("exporter.queues.pgmq.counting.QUICK_MESSAGES", 100)
+    for number in range(4):
+        queue.create_queue(f"flown_{number}")
+        send(queue, f"flown_{number}", 50)
+        read(queue, f"flown_{number}", 40)
+    exporter = watch()
+    exporter.look("counts")
+    for number in range(4):
+        read(queue, f"flown_{number}", 5)
+    samples = exporter.look("changes")
+    active = sorted(value(samples, "jobs", f"flown_{number}", state="active") or 0 for number in range(4))
+    assert active == [40, 40, 45, 45]  # two of them were within what a look may read
+    samples = exporter.look("counts")
+    assert all(value(samples, "jobs", f"flown_{number}", state="active") == 45 for number in range(4))
 
 
 def test_those_that_come_too_late_are_told_together(owner: Owner, queue: PGMQueue, watch: Watch) -> None:
