@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -92,8 +93,9 @@ class Attempt:
                 try:
                     return self._connect(kind, place, self.deadline.need() / rest)
                 except OSError as error:
-                    known = explain(error, connected=False)
-                    if rest == 1 or known is None:
+                    # Where IPv6 is switched off no address of ours goes there: the next one may be of the other family.
+                    known = explain(error, connected=False) or error.errno == errno.EADDRNOTAVAIL
+                    if rest == 1 or not known:
                         raise
         raise ProbeFailed(Fault.RESOLVE, f"{address.host}: no address")
 

@@ -4,28 +4,34 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import Future
 from ipaddress import ip_address
 from typing import Any, Literal
 
-from exporter.services.crew import Crew
+from exporter.services.crew import HANGS, Crew
 from exporter.services.failure import Fault, ProbeFailed
 
 Family = Literal["any", "ipv4", "ipv6"]
 Place = tuple[socket.AddressFamily, Any]  # a family and a socket address of it
 
-MOST_LOOKUPS = 16  # at a time: getaddrinfo cannot be ended, and waits up to half a minute for a silent server
+# At a time, and as many again of names that hang: getaddrinfo cannot be ended, and waits up to half a minute for a
+# silent server.
+MOST_LOOKUPS = 16
+MOST_SLOW = 1_000  # names that are remembered for having hung
 FAMILIES = {"any": socket.AF_UNSPEC, "ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}
 _Answer = Sequence[tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]]
 
 
 class Resolver:
     """Shared by all probes. All who ask for a name at a time wait for one lookup, so that a name whose servers are
-    silent takes one thread, however many targets have it. Nothing is remembered: what a lookup takes is a phase."""
+    silent takes one thread, however many targets have it; and such names wait for each other, not the others for them.
+    No answer is remembered: what a lookup takes is a phase."""
 
     def __init__(self) -> None:
         self._crew = Crew("resolve", MOST_LOOKUPS)
+        self._slow: dict[tuple[str, str], None] = {}
         self._lock = threading.Lock()
         self._asked: dict[tuple[str, str], Future[_Answer]] = {}
 
@@ -56,11 +62,12 @@ class Resolver:
             future = self._asked.get(key)
             if future is None:
                 future = self._asked[key] = Future()
-                self._crew.submit(lambda: self._ask(key, future))
+                self._crew.submit(lambda: self._ask(key, future), patient=key in self._slow)
         return future
 
     def _ask(self, key: tuple[str, str], future: Future[_Answer]) -> None:
         host, family = key
+        began = time.monotonic()
         try:
             answer: _Answer = socket.getaddrinfo(host, None, FAMILIES[family], socket.SOCK_STREAM)
         except BaseException as error:  # whatever it is, those who wait have to know
@@ -69,6 +76,11 @@ class Resolver:
             outcome = None
         with self._lock:
             del self._asked[key]
+            self._slow.pop(key, None)
+            if time.monotonic() - began >= HANGS:
+                self._slow[key] = None
+                if len(self._slow) > MOST_SLOW:
+                    del self._slow[next(iter(self._slow))]
         if outcome is None:
             future.set_result(answer)
         else:

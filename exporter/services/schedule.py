@@ -1,8 +1,8 @@
-"""When each target is probed, and by which thread: one dispatcher, two crews.
+"""When each target is probed, and by which thread: one dispatcher, one crew.
 
 A thousand targets at their own intervals need no timer each. The dispatcher keeps them by their next moment and
-hands over who is due. Whoever kept a thread for long the last time goes to a crew of its own, so that targets that
-hang wait for each other and not the others for them.
+hands over who is due. Whoever kept a thread for long the last time is told to be patient, and who does so now is
+counted as such while it does: targets that hang wait for each other, and not the others for them.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ import threading
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from chassis.clock import Clock
 from chassis.log import get_logger
-from exporter.services.crew import Crew
+from exporter.services.crew import HANGS, Crew
 from exporter.services.target import Target
 
 log = get_logger(__name__)
 
-MOST_THREADS = 64  # of each crew
-HANGS = 1.0  # seconds of a probe from which on its target goes to the crew of the slow
+MOST_THREADS = 64  # and as many again for targets that hang
 START_GAP = 0.015  # seconds between first probes, so that a thousand are not all due in one moment
 RETRY = 1.0  # seconds until the dispatcher is told anew that it has a defect
 
@@ -45,8 +45,7 @@ class Schedule:
         self._look = look
         self._clock = clock
         self._rng = random.Random()
-        self._prompt = Crew("probe", MOST_THREADS)
-        self._patient = Crew("probe-slow", MOST_THREADS)
+        self._crew = Crew("probe", MOST_THREADS, clock)
         self._wake = threading.Condition()
         self._stopping = False
         self._thread: threading.Thread | None = None
@@ -79,7 +78,7 @@ class Schedule:
     @property
     def threads(self) -> int:
         """How many probe now, or wait for work."""
-        return self._prompt.threads + self._patient.threads
+        return self._crew.threads
 
     def due(self) -> dict[str, float]:
         """By name, when each target comes next."""
@@ -96,8 +95,7 @@ class Schedule:
         with self._wake:
             self._stopping = True
             self._wake.notify_all()
-        self._prompt.stop()
-        self._patient.stop()
+        self._crew.stop()
         if self._thread:
             self._thread.join(timeout)
 
@@ -114,7 +112,7 @@ class Schedule:
                 done.notify()
 
         for slot in self.slots:
-            self._prompt.submit(lambda slot=slot: look(slot))  # type: ignore[misc]  # no type for a default
+            self._crew.submit(partial(look, slot))
         with done:
             return done.wait_for(lambda: left == 0, timeout)
 
@@ -136,8 +134,7 @@ class Schedule:
             if slot.busy:
                 continue  # longer than its interval: the next one comes at its own time
             slot.busy = True
-            crew = self._patient if slot.slow else self._prompt
-            crew.submit(lambda slot=slot, due=due: self._turn(slot, due))  # type: ignore[misc]  # likewise
+            self._crew.submit(partial(self._turn, slot, due), patient=slot.slow)
 
     def _turn(self, slot: Slot, due: float) -> None:
         if not slot.slow:

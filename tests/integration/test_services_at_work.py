@@ -81,6 +81,33 @@ def test_more_black_holes_than_threads() -> None:
     assert max(gaps) < 2.0, gaps
 
 
+def test_services_that_begin_to_hang_all_at_once_delay_no_other() -> None:
+    """As when the network to many of them is gone: more than there are threads for who is prompt, and nobody knew."""
+    visits, gone = Visits(), threading.Event()
+
+    def falling_silent(connection: Any, over: threading.Event) -> None:
+        connection.recv(65_536)
+        if gone.is_set():
+            over.wait()
+        else:
+            connection.sendall(OK)
+
+    with Listener(falling_silent) as server, web_server(visits.app) as port:
+        many = [http(f"far-{n}", server.address, interval="4s", timeout="6s") for n in range(MOST_THREADS + 40)]
+        with Watched(*many, http("good", f"127.0.0.1:{port}")) as watched:
+            watched.part.start()
+            eventually(lambda: server.accepted >= len(many) and len(visits.moments["good"]) >= 2, within=40)
+            assert watched.state("good") == "healthy"
+            gone.set()
+            before = len(visits.moments["good"])
+            eventually(lambda: server.accepted >= 2 * len(many), within=40)
+            eventually(lambda: len(visits.moments["good"]) >= before + 6, within=30)
+            assert watched.part.schedule.threads <= 2 * MOST_THREADS
+    gaps = [b - a for a, b in pairwise(visits.moments["good"][before - 1 :])]
+    # An interval; were those counted that hang, seconds until the first of them are given up.
+    assert max(gaps) < 2.0, gaps
+
+
 def test_first_probes_are_spread() -> None:
     visits = Visits()
     with web_server(visits.app) as port:

@@ -212,6 +212,21 @@ def test_odd_answers(answer: bytes, wanted: str | None) -> None:
         assert fault(10, kind="http", url=f"http://{server.address}/") == wanted
 
 
+def test_an_address_of_ipv6() -> None:
+    answer = answering(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+    try:
+        server = Listener(answer, host="::1")
+    except OSError:  # a machine without IPv6: that is its defect, and says nothing of any target
+        with pytest.raises(OSError, match="Cannot assign"):
+            probe(10, kind="http", url="http://[::1]:1/")
+        return
+    with server:
+        url = f"http://[::1]:{server.port}/"
+        assert fault(10, kind="http", url=url, expect={"body": "ok"}) is None
+        assert fault(10, kind="http", url=url, ip="ipv6") is None
+        assert fault(10, kind="http", url=url, ip="ipv4") == "resolve"
+
+
 def test_codes_are_counted_and_bounded(url: str, api: Api) -> None:
     def answer(code: int) -> bytes:
         return f"HTTP/1.1 {code} X\r\nContent-Length: 0\r\n\r\n".encode()

@@ -23,11 +23,12 @@ Handler = Callable[[socket.socket, threading.Event], None]
 class Listener:
     """Takes connections on a free port of 127.0.0.1, and leaves each to `handle` in a thread, until it is stopped."""
 
-    def __init__(self, handle: Handler, port: int = 0) -> None:
+    def __init__(self, handle: Handler, port: int = 0, host: str = "127.0.0.1") -> None:
         self._handle = handle
         self._over = threading.Event()
         self._open: list[socket.socket] = []
-        self._socket = socket.create_server(("127.0.0.1", port), backlog=512)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._socket = socket.create_server((host, port), family=family, backlog=512)
         self.port: int = self._socket.getsockname()[1]
         self.accepted = 0
         self._thread = threading.Thread(target=self._accept, daemon=True)

@@ -6,18 +6,22 @@ import socket
 import ssl
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from chassis.clock import SystemClock
+from chassis.address import Address
+from chassis.clock import ManualClock, SystemClock
+from exporter.services.attempt import Attempt, Tools
 from exporter.services.channel import Channel, Deadline
-from exporter.services.crew import Crew
+from exporter.services.crew import HANGS, Crew
 from exporter.services.failure import Fault, ProbeFailed, explain
-from exporter.services.resolver import Resolver
+from exporter.services.resolver import MOST_LOOKUPS, Resolver
 from exporter.services.tls import expiry
 from tests.support.certificates import make_certificates
+from tests.support.services import Listener, silent
 from tests.support.wait import eventually
 
 
@@ -63,8 +67,29 @@ def test_lines_of_a_channel() -> None:
             channel.line(10)
 
 
+def test_an_address_that_this_machine_has_no_way_to_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As that of localhost in a container where IPv6 is switched off."""
+    connect = Attempt._connect
+
+    def without_ipv6(self: Attempt, kind: socket.AddressFamily, place: Any, seconds: float) -> Channel:
+        if kind is socket.AF_INET6:
+            raise OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address")
+        return connect(self, kind, place, seconds)
+
+    monkeypatch.setattr(Attempt, "_connect", without_ipv6)
+    six = (socket.AF_INET6, ("::1", 1, 0, 0))
+    attempt = Attempt(Tools(SystemClock()), 10)
+    with Listener(silent) as server:
+        four = (socket.AF_INET, ("127.0.0.1", server.port))
+        monkeypatch.setattr(Resolver, "places", lambda *_: [six, four])
+        attempt.dial(Address("localhost", server.port)).close()
+    monkeypatch.setattr(Resolver, "places", lambda *_: [six])
+    with pytest.raises(OSError, match="Cannot assign"):
+        attempt.dial(Address("localhost", 1))
+
+
 def test_a_crew_grows_with_its_work_and_not_beyond_its_bound() -> None:
-    crew, over, running, done = Crew("test", 3), threading.Event(), [], []
+    crew, over, running, done = Crew("test", 3, ManualClock()), threading.Event(), [], []
 
     def task() -> None:
         running.append(threading.current_thread())
@@ -84,6 +109,63 @@ def test_a_crew_grows_with_its_work_and_not_beyond_its_bound() -> None:
     crew.submit(task)
     eventually(lambda: crew.threads == 0)
     assert len(done) == 6
+
+
+def test_a_task_that_hangs_keeps_no_other_waiting() -> None:
+    clock, over, running = ManualClock(), threading.Event(), []
+    crew = Crew("test", 2, clock)
+
+    def task() -> None:
+        running.append(1)
+        over.wait(30)
+
+    for expected in (2, 4, 4):  # and no more threads than twice as many
+        for _ in range(3):
+            crew.submit(task)
+        eventually(lambda most=expected: len(running) == most)  # type: ignore[misc]  # no type for a default
+        assert crew.threads == expected
+        clock.advance(HANGS)
+    over.set()
+    eventually(lambda: len(running) == 9)
+    assert crew.threads == 4
+    crew.stop()
+
+
+def test_who_is_known_to_hang_waits_for_the_others_of_its_kind() -> None:
+    crew, over, running, done = Crew("test", 2, ManualClock()), threading.Event(), [], []
+
+    def task() -> None:
+        running.append(1)
+        over.wait(30)
+
+    for _ in range(5):
+        crew.submit(task, patient=True)
+    for _ in range(5):
+        crew.submit(lambda: done.append(1))
+    eventually(lambda: len(done) == 5)
+    assert len(running) == 2
+    over.set()
+    eventually(lambda: len(running) == 5)
+    crew.stop()
+
+
+def test_names_that_nobody_answers_for_keep_no_other_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    over, real = threading.Event(), socket.getaddrinfo
+
+    def lookup(host: str, *more: object, **named: object) -> object:
+        if host.startswith("silent"):
+            over.wait(30)
+        return real("127.0.0.1", None)
+
+    monkeypatch.setattr(socket, "getaddrinfo", lookup)
+    resolver = Resolver()
+    for number in range(MOST_LOOKUPS + 8):
+        with pytest.raises(ProbeFailed, match="no answer from the resolver in time"):
+            resolver.places(f"silent-{number}.test", 80, "any", 0.01)
+    assert resolver.places("good.test", 80, "any", 20)[0][1][0] == "127.0.0.1"
+    assert not over.is_set()
+    over.set()
+    resolver.stop()
 
 
 def test_one_lookup_serves_all_who_ask_for_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
