@@ -40,6 +40,7 @@ class Finding:
     explained: tuple[str, ...] = ()  # codes that the reason is for
     since: float | None = None  # listed for the first time
     checked: float | None = None  # the last true answer
+    holds: float = 0.0  # seconds for which it said that it holds: it is not asked for again before
     result: Result | None = None  # of the last question, true or not
     why: str = ""  # it was not true
     due: float | None = None  # monotonic seconds of the next question

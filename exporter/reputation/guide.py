@@ -76,7 +76,8 @@ does not answer three times in a row, has to pass its test anew. A list without 
 | `error` | `SERVFAIL`, `REFUSED`, an address outside 127.0.0.0/8 (a resolver that rewrites), an undefined code | no |
 
 Verdicts never age out: a list that is silent leaves the last one, and `postwatch_dnsbl_checked_timestamp_seconds` says
-how old it is. The score goes when no list has truly answered for its address for three intervals.
+how old it is. The score goes when no list has truly answered for its address for three intervals, from when its last
+answer held no longer by its time to live.
 
 `postwatch_dnsbl_queries_total` counts each question for addresses once, however many resolvers were asked, those for
 test entries included (a working list has one `listed` and one `clean` of these an interval and family), those for

@@ -25,7 +25,7 @@ class Knowledge:
         findings: Mapping[Pair, Finding],
         lifetime: float,
     ) -> None:
-        """`lifetime`: seconds after which a true answer tells nothing any more."""
+        """`lifetime`: seconds after which a true answer tells nothing any more, from when it held no longer."""
         self.addresses: dict[Ip, AddressOptions] = {each.ip: each for each in options.addresses}
         self.lists = lists
         self.sent = Sent()
@@ -44,7 +44,7 @@ class Knowledge:
         """0 to 100; None while no list has told anything lately."""
         now = self._context.clock.now()
         found = list(self.listings(ip))
-        if not any(finding.checked is not None and now - finding.checked <= self._lifetime for _, finding in found):
+        if not any(each.checked is not None and now - each.checked <= self._lifetime + each.holds for _, each in found):
             return None
         return score(
             ((each.weight, now - (finding.since or now)) for each, finding in found if finding.listed), self._rule

@@ -12,7 +12,7 @@ from exporter.reputation.agenda import Agenda, Task
 from exporter.reputation.blocklists import MOST_MISSED, Blocklist, Finding, Standing, ZoneUnusable
 from exporter.reputation.names import Ip, family_of, query_name
 from exporter.reputation.resolvers import Resolvers, Unanswered
-from exporter.reputation.schedule import next_look, retry
+from exporter.reputation.schedule import MOST_TTL, next_look, retry
 from exporter.reputation.verdict import Result, Rules, Verdict, judge
 
 log = get_logger(__name__)
@@ -196,7 +196,7 @@ class Looker:
             standing.missed = 0
             if not blocklist.options.test.enabled:
                 standing.usable, standing.why = True, ""
-            finding.checked = self._clock.now()
+            finding.checked, finding.holds = self._clock.now(), min(ttl, MOST_TTL)
             self._changed_to(task, blocklist, finding, verdict)
         else:
             standing.missed += 1

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from exporter.model import Reason
+from exporter.reputation.part import Reputation
 from tests.support.dns import TEST_ENTRIES, Rbldnsd, Relay, Unbound, Zone, blocklist, reverse
 from tests.support.exporter import Exporter, Samples
 from tests.support.servers import free_port
@@ -26,6 +27,7 @@ ZONES = {
     "refuses-all.lists.example": Zone({reverse("127.0.0.2"): ["127.255.255.254"]}),
     "empty.lists.example": blocklist({reverse(LISTED): ["127.0.0.2"]}, tested=False),
     "everything.lists.example": blocklist({reverse("127.0.0.1"): ["127.0.0.2"], reverse(CLEAN): ["127.0.0.2"]}),
+    "lasting.lists.example": blocklist({reverse(LISTED): ["127.0.0.2"]}, ttl=18_000),
     "own.lists.example": Zone({reverse("203.0.113.7"): ["127.0.0.2"], reverse(LISTED): ["127.0.0.2"]}),
 }
 # What unbound answers by itself.
@@ -180,6 +182,18 @@ def test_a_list_can_have_test_entries_of_its_own(relay: Relay) -> None:
     entries = {"ipv4": {"listed": "203.0.113.7", "clean": "203.0.113.8"}}
     assert listed(look([relay.address], [{"zone": zone, "test": entries}], LISTED), LISTED) == {zone: 1}
     assert usable(look([relay.address], [zone], LISTED)) == {zone: 0}
+
+
+def test_a_score_stays_as_long_as_an_answer_holds(resolver: Unbound) -> None:
+    """A list whose answers hold for longer than three intervals is not asked again before, and tells nothing new."""
+    with Exporter(given([resolver.address], ["lasting.lists.example"], LISTED, CLEAN)) as exporter:
+        exporter.look("reputation", source="")
+        (part,) = exporter.watch.parts
+        assert isinstance(part, Reputation)
+        first, second = part.knowledge.addresses
+        for hours, scores in ((2, (84.9, 100)), (4, (84.8, None)), (7, (84.7, None)), (9, (None, None))):
+            exporter.clock.offset = hours * 3600
+            assert (part.knowledge.score(first), part.knowledge.score(second)) == scores
 
 
 def test_the_next_resolver_is_asked_where_one_fails(relay: Relay, resolver: Unbound) -> None:
