@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import threading
 import time
-from pathlib import Path
 
 import psycopg
 import pytest
-import yaml
 
-from chassis.settings import parse
 from demo.servers import Postgres
-from exporter.app import Watch
-from exporter.model import Reason
-from exporter.settings import ExporterSettings
-from tests.support.databases import Database, create_database
+from tests.support.databases import Database
 from tests.support.exporter import Exporter, source
 from tests.support.jobs import add, queues
 from tests.support.messages import install
 from tests.support.servers import PgBouncer
-from tests.support.stores import checked, later, postgres
+from tests.support.stores import postgres
 from tests.support.wait import eventually
 
 BOTH = pytest.mark.parametrize("database", ["penguinmails@15", "penguinmails@18"], indirect=True)
@@ -28,7 +22,6 @@ STATES = {
     "active", "idle", "idle_in_transaction", "idle_in_transaction_aborted", "fastpath_function_call", "disabled",
     "starting", "other",
 }  # fmt: skip
-COMMANDS = {"select", "insert", "update", "delete", "other"}
 
 
 @BOTH
@@ -78,76 +71,6 @@ def test_the_oldest_transaction_prepared_ones_included(database: Database) -> No
         assert exporter.look("postgres", source="oltp").value(name) == pytest.approx(open_since, abs=5)
         owner.execute("rollback prepared 'postwatch'")
         assert exporter.look("postgres", source="oltp").get(name) is None
-
-
-@BOTH
-def test_statements_and_their_time_by_command(database: Database) -> None:
-    with Exporter(postgres(database.reader_url)) as exporter, database.connect() as owner:
-        owner.execute("insert into job_queues (name) values ('before')")
-        first = exporter.look("postgres", source="oltp").by("command", "postwatch_postgres_statements_total")
-        assert first == dict.fromkeys(COMMANDS, 0)
-        for number in range(7):
-            owner.execute("insert into job_queues (name) values (%s)", [str(number)])
-        for _ in range(3):
-            owner.execute("/* app */ with old as (select 1) update job_queues set is_active = false")
-        owner.execute("delete from job_queues where name = '1'")
-        owner.execute("select pg_sleep(0.2)")
-        samples = later(exporter, "postgres", "oltp")
-        counts = samples.by("command", "postwatch_postgres_statements_total")
-        assert (counts["insert"], counts["update"], counts["delete"]) == (7, 3, 1)
-        assert counts["select"] >= 1  # ours are among them
-        seconds = samples.by("command", "postwatch_postgres_statement_seconds_total")
-        assert 0.2 <= seconds["select"] < 5
-        assert 0 < seconds["insert"] < 0.2
-
-
-@BOTH
-def test_statements_inside_of_functions_are_part_of_their_caller(database: Database) -> None:
-    with Exporter(postgres(database.reader_url)) as exporter, database.connect() as owner:
-        owner.execute("set pg_stat_statements.track = 'all'")
-        owner.execute(
-            "create function fill() returns void language plpgsql as"
-            " $$ begin for i in 1..5 loop insert into job_queues (name) values (i::text); end loop; end $$"
-        )
-        exporter.look("postgres", source="oltp")
-        owner.execute("select fill()")
-        counts = later(exporter, "postgres", "oltp").by("command", "postwatch_postgres_statements_total")
-        assert counts["insert"] == 0
-        assert counts["select"] >= 1
-
-
-def test_sums_never_fall_over_resets_evictions_and_restarts(own_pg15: Postgres) -> None:
-    own_pg15.settings = {**own_pg15.settings, "pg_stat_statements.max": "100"}
-    own_pg15.restart()
-    database = create_database(own_pg15)
-
-    def look() -> float:
-        samples = later(exporter, "postgres", "oltp")
-        return samples.value("postwatch_postgres_statements_total", command="insert")
-
-    with Exporter(postgres(database.reader_url)) as exporter:
-        exporter.look("postgres", source="oltp")
-        with database.connect() as owner:
-            owner.execute("insert into job_queues (name) values ('a')")
-            assert look() == 1
-            owner.execute("select pg_stat_statements_reset()")
-            owner.execute("insert into job_queues (name) values ('b')")
-            assert look() == 2
-            for number in range(300):  # more than there is room for
-                owner.execute(f"select 1 as column_{number}".encode())
-            owner.execute("insert into job_queues (name) values ('c')")
-            assert look() == 3
-        own_pg15.restart()
-        assert not exporter.run("postgres", source="oltp").up  # the connection is gone, and noticed
-        with database.connect() as owner:
-            owner.execute("insert into job_queues (name) values ('d')")
-        assert look() == 4
-        own_pg15.kill()
-        own_pg15.start()  # a crash forgets all statements
-        assert not exporter.run("postgres", source="oltp").up
-        with database.connect() as owner:
-            owner.execute("insert into job_queues (name) values ('e')")
-        assert look() == 5
 
 
 @BOTH
@@ -287,144 +210,3 @@ def test_pools_of_pgbouncer(own_pg15: Postgres) -> None:
 def _wait_in_pool(url: str) -> None:
     with psycopg.connect(url, autocommit=True, prepare_threshold=None) as connection:
         connection.execute("select 1")
-
-
-def test_a_silent_pgbouncer_takes_nothing_from_the_database(database: Database, pg15: Postgres) -> None:
-    with PgBouncer(pg15) as bouncer:
-        given = postgres(database.reader_url, pgbouncer=bouncer.url("pgbouncer"))
-        with Exporter(given) as exporter:
-            exporter.look("postgres", source="oltp")
-            bouncer.stop()
-            outcome = exporter.run("postgres", source="oltp")
-            assert not outcome.up
-            assert outcome.failures[Reason.REFUSED] == 1
-            samples = exporter.samples()
-            assert samples.value("postwatch_postgres_up") == 1
-            assert samples.by("state", "postwatch_postgres_connections")
-            assert len(exporter.logged("sampler_failed")) == 1
-
-
-def test_a_database_that_is_down_says_so_and_the_rest_ages_out(own_pg15: Postgres) -> None:
-    with Exporter(postgres(own_pg15.url())) as exporter:
-        exporter.look("postgres", source="oltp")
-        own_pg15.stop()
-        outcome = exporter.run("postgres", source="oltp")
-        assert outcome.failures[Reason.REFUSED] == 1
-        exporter.clock.monotonic_offset += 60
-        exporter.run("postgres", source="oltp")
-        samples = exporter.samples()
-        assert samples.value("postwatch_postgres_up") == 0
-        assert not samples.series("postwatch_postgres_connections")
-        assert not samples.series("postwatch_postgres_connections_limit")
-        assert samples.value("postwatch_postgres_deadlocks_total") == 0  # counters stand still
-        assert len(exporter.logged("sampler_failed")) == 1
-        own_pg15.start()
-        assert exporter.look("postgres", source="oltp").value("postwatch_postgres_up") == 1
-        assert exporter.logged("sampler_recovered")
-
-
-def test_a_frozen_database_is_down_within_the_time_limit(own_pg15: Postgres) -> None:
-    with Exporter(postgres(own_pg15.url(), timeout="1s")) as exporter:
-        exporter.look("postgres", source="oltp")
-        own_pg15.freeze()
-        began = time.monotonic()
-        outcome = exporter.run("postgres", source="oltp")
-        assert time.monotonic() - began < 10
-        assert outcome.failures[Reason.TIMEOUT] == 1
-        assert exporter.samples().value("postwatch_postgres_up") == 0
-        own_pg15.thaw()
-
-
-class TestWithoutRights:
-    HIDDEN = (
-        "postwatch_postgres_connections", "postwatch_postgres_oldest_transaction_timestamp_seconds",
-        "postwatch_postgres_statements_total", "postwatch_postgres_statement_seconds_total",
-    )  # fmt: skip
-
-    def test_pg_monitor_is_missing(self, database: Database, tmp_path: Path) -> None:
-        with database.connect() as owner:
-            owner.execute(f"revoke pg_monitor from {database.reader}".encode())
-            given = postgres(database.reader_url)
-            with Exporter(given) as exporter:
-                owner.execute("begin")
-                for _ in range(3):
-                    samples = later(exporter, "postgres", "oltp")
-                for name in self.HIDDEN:
-                    assert not samples.series(name), name
-                assert samples.value("postwatch_postgres_connections_limit") == 100
-                assert samples.value("postwatch_postgres_deadlocks_total") == 0
-                (said,) = exporter.logged("metrics_absent")
-                assert said["advice"] == f"grant pg_monitor to {database.reader};"
-                assert set(said["metrics"]) == set(self.HIDDEN)
-                owner.execute("commit")
-                owner.execute(f"grant pg_monitor to {database.reader}".encode())
-                samples = later(exporter, "postgres", "oltp")
-                assert samples.by("command", "postwatch_postgres_statements_total") == dict.fromkeys(COMMANDS, 0)
-                assert exporter.logged("metrics_back")
-            owner.execute(f"revoke pg_monitor from {database.reader}".encode())
-        assert f"grant pg_monitor to {database.reader};" in checked(tmp_path, given)
-
-    def test_the_extension_is_missing(self, database: Database, tmp_path: Path) -> None:
-        with database.connect() as owner:
-            owner.execute("drop extension pg_stat_statements")
-            given = postgres(database.reader_url)
-            with Exporter(given) as exporter:
-                for _ in range(3):
-                    samples = later(exporter, "postgres", "oltp")
-                assert not samples.series("postwatch_postgres_statements_total")
-                assert samples.by("state", "postwatch_postgres_connections")
-                (said,) = exporter.logged("metrics_absent")
-                assert said["advice"] == "create extension pg_stat_statements;"
-                # Made again, in a schema of its own.
-                owner.execute("create schema stats")
-                owner.execute("create extension pg_stat_statements schema stats")
-                later(exporter, "postgres", "oltp")
-                assert (
-                    exporter.logged("metrics_absent")[-1]["advice"]
-                    == f"grant usage on schema stats to {database.reader};"
-                )
-                owner.execute(f"grant usage on schema stats to {database.reader}".encode())
-                samples = later(exporter, "postgres", "oltp")
-                assert samples.by("command", "postwatch_postgres_statements_total") == dict.fromkeys(COMMANDS, 0)
-            owner.execute("drop extension pg_stat_statements")
-        assert "create extension pg_stat_statements;" in checked(tmp_path, given)
-
-    def test_the_library_is_not_loaded(self, own_pg15: Postgres, tmp_path: Path) -> None:
-        own_pg15.settings = {**own_pg15.settings, "shared_preload_libraries": ""}
-        own_pg15.restart()
-        with psycopg.connect(own_pg15.url(), autocommit=True) as owner:
-            owner.execute("create extension pg_stat_statements")
-        given = postgres(own_pg15.url())
-        with Exporter(given) as exporter:
-            assert exporter.look("postgres", source="oltp").value("postwatch_postgres_up") == 1
-            (said,) = exporter.logged("metrics_absent")
-            assert "shared_preload_libraries" in said["advice"]
-        assert "shared_preload_libraries" in checked(tmp_path, given)
-
-
-def test_its_time_is_charged_to_the_database_s_budget(database: Database) -> None:
-    """By the account that the queues in the same database have."""
-    given = {**postgres(database.reader_url), "queues": [source(database.reader_url)]}
-    with Exporter(given) as exporter:
-        accounts = {sampler.account for part in exporter.watch.parts for sampler in part.samplers()}
-        assert accounts == {exporter.watch.sources[0].context.database_account}
-        samples = exporter.look("postgres", source="oltp")
-        spent = samples.value("postwatch_sampler_source_seconds_total", sampler="postgres", source="oltp")
-        assert spent > 0
-
-
-def test_a_reload_goes_on_with_the_sums(database: Database) -> None:
-    given = postgres(database.reader_url)
-    with Exporter(given) as exporter, database.connect() as owner:
-        exporter.look("postgres", source="oltp")
-        owner.execute("insert into job_queues (name) values ('a')")
-        assert later(exporter, "postgres", "oltp").value("postwatch_postgres_statements_total", command="insert") == 1
-        settings = parse(yaml.safe_dump({**given, "redis": []}), ExporterSettings, {})
-        old = exporter.watch
-        old.pause(1)
-        exporter.watch = Watch(settings, exporter.board, exporter.clock, before=old)
-        old.close(but=exporter.watch)
-        owner.execute("insert into job_queues (name) values ('b')")
-        samples = later(exporter, "postgres", "oltp")
-        assert samples.value("postwatch_postgres_statements_total", command="insert") == 2
-        assert samples.value("postwatch_postgres_ping_seconds_count") == 3

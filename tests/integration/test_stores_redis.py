@@ -1,4 +1,4 @@
-"""Redis' own health, against what the test did to it: one server, Sentinel, Cluster; and the host's figures."""
+"""Redis' own health, against what the test did to it: one server, Sentinel, Cluster."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 import redis as redis_client
 
 from demo.servers import Redis, Valkey
 from exporter.model import Reason
 from exporter.stores import keyspace
-from tests.support.exporter import Exporter, config, source
+from tests.support.exporter import Exporter, source
 from tests.support.redis_groups import Cluster, Sentinel
 from tests.support.servers import RedisServer
 from tests.support.stores import checked, later, redis
@@ -284,47 +283,3 @@ def test_the_queues_in_the_same_redis_share_its_budget(role: str, own_redis: Red
         assert sampler.account == exporter.watch.sources[0].context.store_account
         samples = exporter.look("redis", source="cache")
         assert samples.value("postwatch_sampler_source_seconds_total", sampler="redis", source="cache") > 0
-
-
-def test_the_host(tmp_path: Path) -> None:
-    given = {**config(labels={"site": "a"}), "host": {"mounts": ["/", str(tmp_path / "none")], "enabled": True}}
-    before = psutil.disk_io_counters(perdisk=True, nowrap=False) or {}
-    with Exporter(given) as exporter:
-        samples = exporter.look("host", source="")
-        assert 0 <= samples.value("postwatch_host_cpu_usage_ratio", site="a") <= 1
-        assert 0 < samples.value("postwatch_host_memory_usage_ratio") < 1
-        usage = psutil.disk_usage("/")
-        disks = samples.by("mount", "postwatch_host_disk_usage_ratio")
-        assert disks == {"/": pytest.approx(usage.used / (usage.used + usage.free), abs=0.05)}
-        (said,) = exporter.logged("mount_unknown")
-        assert said["reason"] == "No such file or directory"
-        after = psutil.disk_io_counters(perdisk=True, nowrap=False) or {}
-        for device, read in samples.by("device", "postwatch_host_disk_read_bytes_total").items():
-            assert before[device].read_bytes <= read <= after[device].read_bytes
-        network = psutil.net_io_counters(pernic=True, nowrap=False)
-        received = samples.by("device", "postwatch_host_network_receive_bytes_total")
-        assert "lo" in received
-        assert received["lo"] <= network["lo"].bytes_recv
-        exporter.look("host", source="")
-        assert len(exporter.logged("mount_unknown")) == 1
-
-
-@pytest.mark.parametrize(
-    ("text", "kubernetes", "watched"),
-    [
-        (None, False, False),
-        ({}, False, True),
-        ({}, True, False),
-        ({"enabled": True}, True, True),
-        ({"enabled": False}, False, False),
-    ],
-)
-def test_when_the_host_is_watched(
-    text: dict[str, bool] | None, kubernetes: bool, watched: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
-    if kubernetes:
-        monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
-    given = config() if text is None else {**config(), "host": text}
-    with Exporter(given) as exporter:
-        assert bool(exporter.watch.parts) is watched
