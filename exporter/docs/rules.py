@@ -62,7 +62,7 @@ MEANINGS: dict[str, str] = {
     'time in which jobs waited and none ended (`cause="stalled"`).',
     "queue:slo_target_errors:ratio_rate": "Jobs not completed within their queue's target, per ended job.",
     "source:slo_latency_errors:ratio_rate": "Jobs that ran for longer than 30 s, per ended job.",
-    "target:slo_api_errors:ratio_rate": "Probes without a 2xx answer, per probe.",
+    "target:slo_api_errors:ratio_rate": "Probes of HTTP services that did not get the expected answer, per probe.",
     "source:slo_workers_errors:ratio_rate": "Workers that were not healthy, per worker.",
     "daemon:slo_postwatch_errors:ratio_rate": "Scrapes of Postwatch that were not answered, per scrape.",
     "queue:postwatch_queue_depth:max": "Jobs that wait, as the anomaly rules see them.",
@@ -82,8 +82,8 @@ def rules() -> str:
     return f"""## Recording rules
 
 What [deploy/prometheus](../deploy/prometheus/README.md) records. Names are `level:metric:operations`, and a window ends
-them where there are several. The names of the task-queue guide are as they are; [queries.md](queries.md) says how its
-queries read here.
+them where there are several. Constant labels that the exporter was given stay on those of the levels `queue`, `source`
+and `target`. The task-queue guide's names are as they are; [queries.md](queries.md) says how its queries read here.
 
 {table(("name", "windows", "labels", "meaning"), _records())}
 ## Alerts

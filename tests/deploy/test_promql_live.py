@@ -66,4 +66,5 @@ def test_recorded_series_have_the_labels_that_the_documents_say(demo: Living) ->
             continue
         told = set(labels(rule.body))
         for series, _ in demo.prometheus.query(rule.name):
-            assert set(series) - {"__name__"} == told, rule.name
+            # Beside the constant labels of the demo's source, which it has where it is of one source.
+            assert set(series) - {"__name__", "team"} == told, rule.name

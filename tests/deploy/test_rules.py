@@ -24,6 +24,8 @@ PREFIXES = {
 }
 SYMPTOMS = {"symptom-high-queue-depth", "symptom-high-failure-rate", "symptom-worker-unhealthy", "symptom-database"}
 REASONS = "alerter-says"  # by the alerter's own words: tests/unit/alerter/test_reference_pages.py
+START = "README"
+PAGES = sorted(path for path in RUNBOOKS.glob("*.md") if path.stem not in {REASONS, START})
 
 
 def promtool(*arguments: str | Path) -> None:
@@ -110,15 +112,31 @@ def test_postwatch_is_scraped_and_its_rules_are_evaluated_every_five_seconds() -
 
 
 def test_every_alert_has_a_runbook_and_every_runbook_an_alert_or_a_symptom() -> None:
-    assert {path.stem for path in RUNBOOKS.glob("*.md")} == {rule.name for rule in ALERTS} | SYMPTOMS | {REASONS}
+    found = {path.stem for path in RUNBOOKS.glob("*.md")}
+    assert found == {rule.name for rule in ALERTS} | SYMPTOMS | {REASONS, START}
 
 
-@pytest.mark.parametrize(
-    "path", sorted(set(RUNBOOKS.glob("*.md")) - {RUNBOOKS / f"{REASONS}.md"}), ids=lambda path: path.stem
-)
+def test_the_first_page_leads_to_each_symptom_and_names_files_and_names_as_they_are_installed() -> None:
+    text = (RUNBOOKS / "README.md").read_text()
+    assert set(re.findall(r"\]\(([\w-]+)\.md\)", text)) >= {*SYMPTOMS, REASONS}
+    deploy, chart = FOLDER.parent, FOLDER.parents[1] / "helm" / "postwatch" / "templates"
+    for path, place in (
+        ("/etc/postwatch/exporter.yml", deploy / "systemd" / "postwatch-exporter.service"),
+        ("/opt/postwatch/bin/postwatch-exporter", deploy / "systemd" / "postwatch-exporter.service"),
+        ("/etc/postwatch/credentials", deploy / "systemd" / "postwatch-exporter.service"),
+        ("/etc/postwatch/exporter.yml", deploy / "compose.yaml"),
+        ("--container exporter -- ", chart / "NOTES.txt"),
+        ("/etc/postwatch/exporter/exporter.yml", chart / "NOTES.txt"),
+    ):
+        assert path in text
+        assert path in place.read_text(), place
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
 def test_a_runbook_says_what_it_has_to(path: Path) -> None:
     text = path.read_text()
     assert re.findall(r"^## (.+)$", text, re.M) == ["Meaning", "Impact", "Diagnosis", "Mitigation"]
     diagnosis = text.partition("## Diagnosis")[2].partition("## Mitigation")[0]
     assert "```" in diagnosis
+    assert "(README.md#where-the-commands-are-run)" in diagnosis
     assert all(part.strip() for part in re.split(r"^## .+$", text, flags=re.M)[1:])

@@ -287,6 +287,33 @@ def test_two_alertmanagers_tell_the_same_and_people_hear_it_once(gossip: bool, t
         eventually(lambda: len(here.slack.messages()) == 2, within=20)
 
 
+def test_a_dead_exporter_silences_what_it_saw_and_not_what_another_one_sees(tmp_path: Path) -> None:
+    nobody = f"127.0.0.1:{free_port()}"
+    addresses = Addresses(*[nobody] * 4, pagerduty=f"http://{nobody}", slack=f"http://{nobody}")
+    with Alertmanager(alertmanager_config(tmp_path, addresses, "0" * 32)) as manager:
+        own, other = "postwatch-exporter-eu", "postwatch-exporter-us"
+        manager.send(
+            {**named("PostwatchExporterDown"), "job": own, "instance": "10.0.0.1:9797"},
+            {**named("QueueBacklog"), "job": own, "source": "mail"},
+            {**named("QueueBacklog"), "job": other, "source": "mail"},
+            {**named("SloPostwatchBurn"), "job": own},
+        )
+
+        def suppressed() -> None:
+            found = {
+                (each["labels"]["alertname"], each["labels"]["job"]): each["status"]["state"]
+                for each in manager.alerts()
+            }
+            assert found == {
+                ("PostwatchExporterDown", own): "active",
+                ("QueueBacklog", own): "suppressed",
+                ("QueueBacklog", other): "active",
+                ("SloPostwatchBurn", own): "active",
+            }
+
+        eventually(suppressed, within=20)
+
+
 def test_the_shipped_configuration_goes_straight_to_people_where_no_alerter_is(tmp_path: Path) -> None:
     nobody = f"127.0.0.1:{free_port()}"
     with PagerDuty() as pagerduty, Slack() as slack:

@@ -31,7 +31,7 @@ KIND = "hybrid"
 class WorkerOptions(Settings):
     """Workers and when they count as sick."""
 
-    expected: int | None = Field(None, ge=0, description="Workers that should be there.")
+    expected: int | None = Field(None, ge=0, description="Workers that should be there; with 0 no alert asks for any.")
     dead_after: Annotated[float, duration(min=1)] = Field(
         60.0, description="A worker without a heartbeat for it is dead."
     )
