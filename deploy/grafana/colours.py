@@ -34,19 +34,36 @@ def missing(text: str) -> Mappings:
     return [model.SpecialValueMap(options=options)]
 
 
+def beyond(least: float, text: str, colour: str) -> Mappings:
+    """What is said of values from there on."""
+    result = model.ValueMappingResult(text=text, color=colour)
+    return [model.RangeMap(options=model.DashboardRangeMapOptions(from_val=least, result=result))]
+
+
 PLAIN = steps(GREY)
 CLEAR = steps("transparent")
 NONE_IS_WELL = steps(GREEN, (1, RED))
 NONE_IS_BETTER = steps(GREEN, (1, YELLOW))
 
-# The bits of promql.queue_status.
-QUEUE_STATUS = words(
+
+def _critical(bits: int) -> str:
+    """Why: the bits 4 and 8 of promql.queue_status; and whether it is paused as well."""
+    why = {1: "backlog", 2: "failing", 3: "both"}[bits // 4]
+    return f"Critical: {why}{', paused' if bits % 2 else ''}"
+
+
+# The bits of promql.queue_status, in a word and with what is wrong.
+_NOT_CRITICAL = (
     (0, "Healthy", GREEN),
     (1, "Paused", BLUE),
     (2, "Warning", YELLOW),
     (3, "Warning, paused", YELLOW),
-    *((bits, "Critical, paused" if bits % 2 else "Critical", RED) for bits in range(4, 16)),
 )
+_CRITICAL = range(4, 16)
+QUEUE_STATUS = words(
+    *_NOT_CRITICAL, *((bits, "Critical, paused" if bits % 2 else "Critical", RED) for bits in _CRITICAL)
+)
+QUEUE_TROUBLE = words(*_NOT_CRITICAL, *((bits, _critical(bits), RED) for bits in _CRITICAL))
 SERVICE_STATE = words((2, "Down", RED), (1, "Degraded", YELLOW), (0, "Healthy", GREEN))
 PAUSED = words((0, "Running", GREEN), (1, "Paused", BLUE))
 LISTED = words((0, "Clean", GREEN), (1, "Listed", RED))

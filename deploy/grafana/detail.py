@@ -1,15 +1,17 @@
 """Queue Detail."""
 
 from deploy.grafana.boards import PRIORITY, QUEUE, SOURCE, Board, Section, Variable
-from deploy.grafana.colours import BLUE, GREEN, GREY, NONE_IS_BETTER, PAUSED, QUEUE_STATUS, RED, YELLOW, steps
+from deploy.grafana.colours import BLUE, GREEN, GREY, NONE_IS_BETTER, PAUSED, QUEUE_STATUS, RED, YELLOW, beyond, steps
 from deploy.grafana.panels import Line, Look, lines, states, tile
 from deploy.grafana.promql import (
     DEPTH,
+    NEVER,
     RATE,
     drained_in,
     ended,
     ended_a_minute,
     ended_within,
+    longest_wait,
     per_queue,
     quantile,
     queue_status,
@@ -49,19 +51,18 @@ TILES = (
     tile(
         "Oldest job waits",
         "How long the job has been ready that waits longest.",
-        f"max({waiting_since()})",
+        longest_wait(),
         "s",
         decimals=0,
-        nothing="None waits",
     ),
     tile(
         "Drained in",
-        "Until nothing waits, at the pace of the last minute; of several priorities the slowest. Growing while more"
-        " comes in than gets done.",
+        "Until nothing waits, at the pace of the last minute; of several priorities the slowest. Growing while as much"
+        " or more comes in than gets done.",
         f"max({drained_in()})",
         "s",
         decimals=0,
-        nothing="Growing",
+        mappings=beyond(NEVER, "Growing", YELLOW),
     ),
     tile(
         "Failing now",
@@ -167,7 +168,6 @@ BOARD = Board(
                     ),
                     Line("vector(1)", "target"),
                     looks=(Look("/^target$/", YELLOW, dashed=True),),
-                    nothing="None waits",
                 ),
                 lines(
                     "Completed within target",
@@ -191,7 +191,7 @@ BOARD = Board(
                         "{{error}}",
                     ),
                     stacked=True,
-                    nothing="No attempt failed",
+                    nothing="Not known",
                 ),
                 lines(
                     "Retries and timeouts",

@@ -3,7 +3,18 @@
 from deploy.grafana.boards import PRIORITY, QUEUE, SOURCE, Board, Section
 from deploy.grafana.colours import BLUE, GREEN, NONE_IS_BETTER, RED, YELLOW, words
 from deploy.grafana.panels import Line, Look, bars, lines, tile
-from deploy.grafana.promql import KEYS, NAME, RATE, ended, ended_a_minute, ended_within, per_queue, ratio
+from deploy.grafana.promql import (
+    DEPTH,
+    KEYS,
+    NAME,
+    RATE,
+    ended,
+    ended_a_minute,
+    ended_within,
+    or_none,
+    per_queue,
+    ratio,
+)
 from deploy.grafana.promql import QUEUE as CHOSEN
 from deploy.grafana.promql import SOURCE as OF_SOURCE
 from deploy.grafana.tables import Column, Label, rows, to
@@ -120,11 +131,17 @@ BOARD = Board(
                     "Most frequent errors, last hour",
                     "Failed attempts within the last hour by class of error, the ten most frequent.",
                     "locale",
-                    Line(f"sort_desc(topk(10, {counted('job_errors_total', '1h', 'error')} > 0))", "{{error}}"),
+                    Line(
+                        or_none(
+                            f"sort_desc(topk(10, {counted('job_errors_total', '1h', 'error')} > 0))",
+                            DEPTH,
+                            error="none failed",
+                        ),
+                        "{{error}}",
+                    ),
                     width=9,
                     height=11,
                     decimals=0,
-                    nothing="No attempt failed",
                 ),
             ),
         ),
@@ -137,7 +154,7 @@ BOARD = Board(
                     "attempts/min",
                     Line(a_minute("job_errors_total", "error"), "{{error}}"),
                     stacked=True,
-                    nothing="No attempt failed",
+                    nothing="Not known",
                 ),
                 lines(
                     "Failure rate by queue",

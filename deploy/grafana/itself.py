@@ -3,7 +3,7 @@
 from deploy.grafana.boards import Board, Section, Variable
 from deploy.grafana.colours import GREEN, NONE_IS_BETTER, NONE_IS_WELL, RED, UP, WELL, YELLOW, steps, words
 from deploy.grafana.panels import Line, Look, lines, states, tile
-from deploy.grafana.promql import JOB, RATE, count_of
+from deploy.grafana.promql import JOB, OURS, RATE, count_of, or_none
 from deploy.grafana.tables import Column, Label, rows
 
 SAMPLER = Variable("sampler", "Sampler", 'postwatch_sampler_up{job=~"$job"}')
@@ -11,8 +11,9 @@ CHOSEN = f'{JOB},sampler=~"$sampler"'
 OF_SOURCES = f'{CHOSEN},source!=""'
 KEYS = "sampler, source"
 NAME = "{{sampler}} {{source}}"
-# The alerter is a job of its own, whatever exporter is chosen.
-DAEMONS = 'job=~"$job|postwatch-alerter"'
+# The alerter is a job of its own, whatever exporter is chosen; all are ours, whatever else Prometheus scrapes.
+DAEMONS = f'job=~"$job|postwatch-alerter",{OURS}'
+EXPORTERS = f'{JOB},job=~"postwatch-exporter(-.+)?"'
 
 
 def sampler(what: str) -> str:
@@ -40,7 +41,7 @@ STATE = (
 )
 
 TILES = (
-    tile("Exporter", "Whether Prometheus gets an answer from every exporter.", f"min(up{{{JOB}}})", "none",
+    tile("Exporter", "Whether Prometheus gets an answer from every exporter.", f"min(up{{{EXPORTERS}}})", "none",
         mappings=UP, nothing="Not scraped"),
     tile("Alerter", "Whether Prometheus gets an answer from every alerter.", 'min(up{job="postwatch-alerter"})',
         "none", mappings=UP, nothing="Not scraped"),
@@ -141,11 +142,15 @@ BOARD = Board(
                     "Looks a minute that failed, by sampler and reason.",
                     "looks/min",
                     Line(
-                        "60 * sum by (sampler, source, reason)"
-                        f" (rate(postwatch_sampler_failures_total{{{CHOSEN}}}[{RATE}])) > 0",
+                        or_none(
+                            "60 * sum by (sampler, source, reason)"
+                            f" (rate(postwatch_sampler_failures_total{{{CHOSEN}}}[{RATE}])) > 0",
+                            f"rate(postwatch_sampler_failures_total{{{CHOSEN}}}[{RATE}])",
+                            sampler="every sampler",
+                            reason="no failure",
+                        ),
                         "{{sampler}} {{source}}: {{reason}}",
                     ),
-                    nothing="No look failed",
                 ),
             ),
         ),
@@ -175,8 +180,16 @@ BOARD = Board(
                     "Failed attempts by reason",
                     "Attempts a minute that failed, by receiver and reason.",
                     "attempts/min",
-                    Line(f"{a_minute('delivery_failures_total', 'receiver, reason')} > 0", "{{receiver}}: {{reason}}"),
-                    nothing="None failed",
+                    Line(
+                        or_none(
+                            f"{a_minute('delivery_failures_total', 'receiver, reason')} > 0",
+                            f"rate(postwatch_alerter_delivery_failures_total[{RATE}])",
+                            receiver="every receiver",
+                            reason="no failure",
+                        ),
+                        "{{receiver}}: {{reason}}",
+                    ),
+                    nothing="No alerter",
                 ),
                 lines(
                     "Fallbacks and escalations",

@@ -1,7 +1,7 @@
 """Task Queue Overview."""
 
 from deploy.grafana.boards import PRIORITY, QUEUE, SOURCE, Board, Section
-from deploy.grafana.colours import GREEN, NONE_IS_BETTER, NONE_IS_WELL, PAUSED, QUEUE_STATUS, RED, YELLOW, steps
+from deploy.grafana.colours import GREEN, NONE_IS_BETTER, NONE_IS_WELL, PAUSED, QUEUE_TROUBLE, RED, YELLOW, steps
 from deploy.grafana.panels import Line, lines, states, tile
 from deploy.grafana.promql import (
     DEPTH,
@@ -13,6 +13,7 @@ from deploy.grafana.promql import (
     ended,
     ended_a_minute,
     ended_within,
+    longest_wait,
     per_queue,
     queue_status,
     ratio,
@@ -52,10 +53,9 @@ TILES = (
     tile(
         "Oldest job waits",
         "How long the job has been ready that waits longest, in any of the chosen queues.",
-        f"max({waiting_since()})",
+        longest_wait(),
         "s",
         decimals=0,
-        nothing="None waits",
     ),
     tile(
         "Failing now",
@@ -94,10 +94,10 @@ TILES = (
 QUEUES = rows(
     "Queues, worst first",
     "Status is the platform's: yellow from the warning threshold on (100 waiting jobs), red above the critical one"
-    " (1,000 waiting, or 10 failed within the last hour), each as configured for the queue. A click on a queue's name"
-    " opens it.",
+    " (1,000 waiting, or 10 failed within the last hour), each as configured for the queue, with what it is critical"
+    " for. A click on a queue's name opens it.",
     [
-        Column("Status", queue_status(), "none", 140, QUEUE_STATUS),
+        Column("Status", queue_status(), "none", 140, QUEUE_TROUBLE),
         Label("queue", "Queue", link=DETAIL),
         Label("priority", "Priority", 90),
         Label("source", "Source", 110),
@@ -108,7 +108,7 @@ QUEUES = rows(
         Column("Oldest waits", waiting_since(), "s", 110, decimals=0),
         Column("Target", per_queue("postwatch_queue_target_seconds"), "s", 90, decimals=0),
     ],
-    [("Status", True), ("Waiting", True)],
+    [("Status", True), ("Waiting", True), ("Failed, 1 h", True)],
     height=10,
 )
 

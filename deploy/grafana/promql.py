@@ -7,10 +7,14 @@ JOB = 'job=~"$job"'
 SOURCE = f'{JOB},source=~"$source"'
 QUEUE = f'{SOURCE},queue=~"$queue",priority=~"$priority"'
 KEYS = "source, queue, priority"
+# Seconds that stand for no end at all.
+NEVER = 1e9
 NAME = "{{source}}/{{queue}} {{priority}}"
 
 # Alerts that fire, but for the one that always does.
 FIRING = 'alertstate="firing",alertname!="Watchdog"'
+# What says to whom a daemon of ours belongs, where the same Prometheus scrapes others too.
+OURS = 'job=~"postwatch-.+"'
 
 
 def per_queue(metric: str, how: str = "max", more: str = "") -> str:
@@ -35,6 +39,14 @@ def ended_within(window: str, outcome: str) -> str:
         f"round(sum by ({KEYS})"
         f' (increase(postwatch_queue_jobs_finished_total{{{QUEUE},outcome="{outcome}"}}[{window}])))'
     )
+
+
+def or_none(failures: str, whole: str, **words: str) -> str:
+    """What failed, where something did, and else a line at 0 with these labels: nothing at all means no data."""
+    nothing = f"0 * sum({whole})"
+    for label, word in words.items():
+        nothing = f'label_replace({nothing}, "{label}", "{word}", "", "")'
+    return f"{failures}\n  or on ()\n{nothing}"
 
 
 def ratio(part: str, whole: str) -> str:
@@ -74,10 +86,16 @@ def waiting_since() -> str:
     return f"time() - {per_queue('postwatch_queue_oldest_waiting_timestamp_seconds', 'min')}"
 
 
+def longest_wait() -> str:
+    """Of all queues; 0 if none waits, and absent if nothing is seen."""
+    return f"max({waiting_since()})\n  or\n0 * max({DEPTH})"
+
+
 def drained_in() -> str:
-    """Seconds until nothing waits, at the pace of the last minute: 0 if none does, absent if more comes in."""
+    """Seconds until nothing waits, at the last minute's pace: 0 if none does, NEVER if as much or more comes in."""
     enqueued = f"sum by ({KEYS}) (rate(postwatch_queue_jobs_enqueued_total{{{QUEUE}}}[1m]))"
-    return f"({DEPTH} > 0)\n  /\n({ended('1m')} - {enqueued} > 0)\n  or\n{DEPTH} == 0"
+    pace = f"clamp_min({ended('1m')} - {enqueued}, 0)"
+    return f"clamp_max(\n  ({DEPTH} > 0)\n    /\n  {pace},\n{NEVER:g})\n  or\n{DEPTH} == 0"
 
 
 def within_target(window: str) -> str:
@@ -94,7 +112,11 @@ def quantile(share: float, metric: str, matchers: str, *by: str) -> str:
 
 
 def firing(alerts: str = "") -> str:
-    """Seconds since when each alert fires; `alerts` is a regular expression of their names, all without one."""
+    """Seconds since when each alert fires; `alerts` is a regular expression of their names, all without one.
+
+    An alert of its own says that the one is missing which always fires: then no rule of ours is evaluated, and that
+    none fires means nothing.
+    """
     chosen = f',alertname=~"{alerts}"' if alerts else ""
     subject = ", ".join(
         f'"{label}"'
@@ -103,9 +125,13 @@ def firing(alerts: str = "") -> str:
             "receiver", "instance",
         )
     )  # fmt: skip
+    unseen = '0 * absent(ALERTS{alertname="Watchdog",alertstate="firing"})'
+    told = {"severity": "critical", "alertname": "Watchdog is missing", "subject": "no rule is evaluated"}
+    for label, word in told.items():
+        unseen = f'label_replace({unseen}, "{label}", "{word}", "", "")'
     return (
-        "max by (severity, alertname, subject) (label_join(\n"
-        f'  time() - (ALERTS_FOR_STATE{{alertname!="Watchdog"{chosen}}}'
+        "max by (severity, alertname, subject) (\n  label_join(\n"
+        f'    time() - (ALERTS_FOR_STATE{{alertname!="Watchdog"{chosen}}}'
         f" and ignoring (alertstate) ALERTS{{{FIRING}{chosen}}}),\n"
-        f'  "subject", " ", {subject}\n))'
+        f'    "subject", " ", {subject}\n  )\n  or\n  {unseen}\n)'
     )

@@ -3,7 +3,7 @@
 from deploy.grafana.boards import Board, Section, Variable
 from deploy.grafana.colours import GREEN, NONE_IS_BETTER, NONE_IS_WELL, RED, SERVICE_STATE, YELLOW, steps
 from deploy.grafana.panels import Line, Look, lines, states, tile
-from deploy.grafana.promql import JOB, RATE, count_of, quantile, ratio
+from deploy.grafana.promql import JOB, RATE, count_of, or_none, quantile, ratio
 from deploy.grafana.tables import Column, Label, firing_table, rows
 
 TARGET = Variable("target", "Service", 'postwatch_service_up{job=~"$job"}')
@@ -114,10 +114,14 @@ BOARD = Board(
                     "Probes a minute that failed, by service and reason.",
                     "probes/min",
                     Line(
-                        f"{a_minute('failures_total', 'target, reason')} > 0",
+                        or_none(
+                            f"{a_minute('failures_total', 'target, reason')} > 0",
+                            f"rate(postwatch_service_failures_total{{{CHOSEN}}}[{RATE}])",
+                            target="every service",
+                            reason="no failure",
+                        ),
                         "{{target}}: {{reason}}",
                     ),
-                    nothing="No probe failed",
                 ),
                 lines(
                     "HTTP answers by status",

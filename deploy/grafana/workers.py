@@ -91,18 +91,20 @@ BOARD = Board(
                 *TILES,
                 rows(
                     "Workers, most silent first",
-                    "Without a heartbeat for 60 s a worker counts as dead, unless configured otherwise. Errors and"
-                    " the average are of the jobs that ended in the last 5 minutes.",
+                    "Without a heartbeat for 60 s, red, a worker counts as dead, and with 5 % of errors it is not"
+                    " healthy, unless configured otherwise. Errors and the average are of the jobs that ended in the"
+                    " last 5 minutes.",
                     [
                         Label("worker", "Worker"),
                         Label("source", "Source", 90),
-                        Column("Last heartbeat", SILENCE, "s", 130, decimals=0),
+                        Column("Last heartbeat", SILENCE, "s", 130, decimals=0,
+                            colours=steps(GREEN, (30, YELLOW), (60, RED))),
                         Column("Running", gauge("jobs_running"), "none", 90),
                         Column("Capacity", gauge("capacity"), "none", 90),
                         Column("In use", UTILIZATION, "percentunit", 90,
                             colours=steps(GREEN, (0.9, YELLOW)), decimals=0),
                         Column("Jobs a minute", f"60 * {finished('5m')}", "short", 120, decimals=1),
-                        Column("Errors", ERRORS, "percentunit", 90, decimals=1),
+                        Column("Errors", ERRORS, "percentunit", 90, decimals=1, colours=steps(GREEN, (0.05, RED))),
                         Column("Average job", AVERAGE, "s", 110, decimals=2),
                         Column("Uptime", UPTIME, "s", 120, decimals=0),
                         Column("Restarts, 1 h",

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import promql_parser
 import pytest
-import yaml
 
-from deploy.grafana.promql import queue_status
 from tests.deploy.dashboards import RECORDS, Board, Query, boards, counters, labels_of_metrics
-from tests.deploy.promql import plain
 from tests.deploy.rules import rules
 
 LABELS = labels_of_metrics()
@@ -69,8 +64,11 @@ def test_a_query_asks_the_chosen_job_alone(board: Board) -> None:
             name = str(vector.name)
             if name in UNFILTERED or name.startswith("postwatch_alerter_"):
                 continue
-            jobs = [matcher.value for matcher in vector.matchers.matchers if matcher.name == "job"]
-            assert jobs in ([".*"], [".*|postwatch-alerter"], ["postwatch-alerter"]), f"{query} {name}"
+            chosen, *ours = [matcher.value for matcher in vector.matchers.matchers if matcher.name == "job"]
+            assert chosen in {".*", ".*|postwatch-alerter", "postwatch-alerter"}, f"{query} {name}"
+            # What every job has is asked of ours alone: another's trouble in the same Prometheus is not shown as ours.
+            if name == "up" or name.startswith("process_"):
+                assert any(job.startswith("postwatch-") for job in (chosen, *ours)), f"{query} {name}"
 
 
 @each_board
@@ -148,44 +146,3 @@ def test_variables_ask_for_labels_of_metrics_that_there_are() -> None:
             assert label == variable["name"]
             assert {label, *re.findall(r"(\w+)=", matchers or "")} <= LABELS[metric]
             assert set(re.findall(r"\$(\w+)", matchers or "")) < set(board.variables)
-
-
-CASES = {
-    # waiting, warning above, critical above, failed in an hour, paused: the bits
-    "quiet": ((99, 100, 1000, 0, 0), 0),
-    "yellow": ((100, 100, 1000, 0, 0), 2),
-    "still yellow": ((1000, 100, 1000, 10, 0), 2),
-    "red": ((1001, 100, 1000, 0, 0), 6),
-    "failing": ((0, 100, 1000, 11, 0), 8),
-    "paused": ((5, 100, 1000, 0, 1), 1),
-    "paused, yellow": ((500, 100, 1000, 0, 1), 3),
-    "of its own": ((60, 50, 500, 0, 0), 2),
-    "of its own, red": ((501, 50, 500, 0, 0), 6),
-}
-
-
-def test_a_queues_colour_is_the_platforms_by_its_configured_thresholds(tmp_path: Path) -> None:
-    series, wanted = [], []
-    for queue, ((depth, warning, critical, failed, paused), bits) in CASES.items():
-        labels = f'source="s",queue="{queue}",priority="normal"'
-        values = {
-            f'postwatch_queue_depth{{job="e",{labels}}}': depth,
-            f'postwatch_queue_depth_threshold{{job="e",{labels},level="warning"}}': warning,
-            f'postwatch_queue_depth_threshold{{job="e",{labels},level="critical"}}': critical,
-            f'postwatch_queue_failure_threshold{{job="e",{labels},level="critical"}}': 10,
-            f'postwatch_queue_paused{{job="e",{labels}}}': paused,
-        }
-        series += [{"series": name, "values": f"{value}x70"} for name, value in values.items()]
-        gained = f"0x30 {failed}x40"
-        counter = f'postwatch_queue_jobs_finished_total{{job="e",{labels},outcome="failed"}}'
-        series.append({"series": counter, "values": gained})
-        wanted.append({"labels": f"{{{labels}}}", "value": bits})
-    case = {
-        "interval": "1m",
-        "input_series": series,
-        "promql_expr_test": [{"expr": plain(queue_status()), "eval_time": "60m", "exp_samples": wanted}],
-    }
-    path = tmp_path / "status_test.yml"
-    path.write_text(yaml.safe_dump({"rule_files": [], "tests": [case]}))
-    done = subprocess.run(["promtool", "test", "rules", path], text=True, capture_output=True)
-    assert done.returncode == 0, done.stdout + done.stderr

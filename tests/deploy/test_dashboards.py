@@ -134,6 +134,15 @@ def test_a_panel_says_what_it_is_in_which_unit_and_from_where(board: Board) -> N
         assert len({target["refId"] for target in body["targets"]}) == len(body["targets"]), panel
 
 
+def test_nothing_to_show_is_never_said_to_be_good_news() -> None:
+    """The words for no data are shown as well when the exporter is dead. Of alerts see promql.firing."""
+    said = {str(panel): str(panel.defaults["noValue"]) for panel in PANELS}
+    good = {panel: word for panel, word in said.items() if re.search(r"fail|waits|fires|Grow", word)}
+    assert set(good.values()) == {"No alert fires"}, good
+    for panel in (panel for panel in PANELS if panel.defaults["noValue"] == "No alert fires"):
+        assert 'absent(ALERTS{alertname="Watchdog"' in panel.queries[0].expr
+
+
 @each_board
 def test_ids_and_titles_are_its_panels_own(board: Board) -> None:
     ids = [body["id"] for body in board.body["panels"]]
@@ -175,7 +184,7 @@ def test_colours_come_with_words_or_with_numbers_that_rise(board: Board) -> None
         for field in [panel.defaults, *(panel.options_of(column) for column in _columns(panel))]:
             for mapping in field.get("mappings", []):
                 given = mapping["options"]
-                results = [given["result"]] if mapping["type"] == "special" else given.values()
+                results = given.values() if mapping["type"] == "value" else [given["result"]]
                 assert all(result["text"] and result["color"] for result in results), panel
             steps = field.get("thresholds", {}).get("steps", [])
             assert not steps or steps[0]["value"] is None, panel
