@@ -289,7 +289,9 @@ def test_two_alertmanagers_tell_the_same_and_people_hear_it_once(gossip: bool, t
 
 def test_a_dead_exporter_silences_what_it_saw_and_not_what_another_one_sees(tmp_path: Path) -> None:
     nobody = f"127.0.0.1:{free_port()}"
-    addresses = Addresses(*[nobody] * 4, pagerduty=f"http://{nobody}", slack=f"http://{nobody}")
+    addresses = Addresses(
+        nobody, nobody, nobody, nobody, pagerduty=f"http://{nobody}", slack=f"http://{nobody}"
+    )  # fmt: skip
     with Alertmanager(alertmanager_config(tmp_path, addresses, "0" * 32)) as manager:
         own, other = "postwatch-exporter-eu", "postwatch-exporter-us"
         manager.send(
