@@ -2,10 +2,11 @@
 # One image for both daemons:
 #   docker build --build-arg VERSION=0.1.0 --tag postwatch:0.1.0 .
 #   docker run --read-only --volume ./exporter.yml:/etc/postwatch/exporter.yml:ro postwatch:0.1.0
-# `make image` does the first, with the version of pyproject.toml.
-ARG PYTHON=3.13
+# `make image` does the first, with the version of pyproject.toml and the commit. What is under the base's tag changes
+# with its security updates; for the same bytes again, give a digest: --build-arg BASE=...@sha256:...
+ARG BASE=docker.io/library/python:3.13-slim-trixie
 
-FROM python:${PYTHON}-slim AS build
+FROM ${BASE} AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /src
 COPY requirements/runtime.txt requirements/demo.txt requirements/
@@ -26,13 +27,14 @@ RUN /opt/demo/bin/python -m pip wheel --no-deps --no-build-isolation --wheel-dir
 RUN install --directory --owner=65532 --group=65532 --mode=0750 /state
 
 # The demo's platform, for deploy/compose.yaml.
-FROM python:${PYTHON}-slim AS demo
+FROM ${BASE} AS demo
 ENV PATH=/opt/demo/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 COPY --from=build /opt/demo /opt/demo
 USER 65532:65532
 CMD ["postwatch-demo", "--help"]
 
-FROM python:${PYTHON}-slim AS postwatch
+FROM ${BASE} AS postwatch
+ARG BASE
 ARG VERSION
 ARG REVISION=""
 LABEL org.opencontainers.image.title="Postwatch" \
@@ -41,7 +43,7 @@ LABEL org.opencontainers.image.title="Postwatch" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.vendor="The Postwatch developers" \
-      org.opencontainers.image.base.name="python:3.13-slim"
+      org.opencontainers.image.base.name="${BASE}"
 ENV PATH=/opt/postwatch/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \

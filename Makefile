@@ -10,6 +10,8 @@ UV     := build/uv/bin/uv
 ARGS   :=
 PYTHON :=
 VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+REVISION = $(shell git rev-parse HEAD 2>/dev/null)
+ENGINE := docker
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
@@ -56,8 +58,8 @@ dashboards: $(DEV) ## deploy/grafana/dashboards/*.json, from the code beside the
 chart: $(DEV) ## what of helm/postwatch is made: its schema, its table of values, copies of rules and dashboards
 	$(BIN)/python -m helm.generate
 
-image: ## the container image, by docker
-	docker build --build-arg VERSION=$(VERSION) --tag postwatch:$(VERSION) $(ARGS) .
+image: ## the container image, by docker, or by another: ENGINE=podman
+	$(ENGINE) build --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) --tag postwatch:$(VERSION) $(ARGS) .
 
 sbom: | $(BIN)/python ## dist/*.cdx.json: what the image holds, with licences (CycloneDX)
 	@scripts/make-sbom $(BIN)/python
