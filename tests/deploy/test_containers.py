@@ -14,7 +14,7 @@ import yaml
 from alerter.settings import AlerterSettings, read
 from chassis.settings import load, secrets_in
 from exporter.settings import ExporterSettings
-from tests.support.documents import REPOSITORY
+from tests.support.documents import REPOSITORY, blocks
 
 DEPLOY = REPOSITORY / "deploy"
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
@@ -85,6 +85,14 @@ def test_what_compose_builds_are_stages_of_the_dockerfile() -> None:
     built = {service["build"]["target"] for service in SERVICES.values() if "build" in service}
     assert built == {"demo", "postwatch"}
     assert built <= set(STAGES)
+
+
+def test_the_servers_of_others_are_pinned_and_asked_the_way_that_their_clients_go() -> None:
+    for name, service in SERVICES.items():
+        if "build" not in service:
+            assert re.fullmatch(r"[\w/]+:v?\d+\.\d+(\.\d+)?", service["image"]), name
+    # While it makes its database, the image's PostgreSQL answers at its socket alone.
+    assert "--host=127.0.0.1" in SERVICES["postgres"]["healthcheck"]["test"]
 
 
 def test_compose_publishes_on_loopback_alone() -> None:
@@ -193,6 +201,16 @@ def test_a_units_configuration_names_the_credentials_that_it_loads(daemon: str, 
     assert f"ExecStart=/opt/postwatch/bin/postwatch-{daemon} run --config /etc/postwatch/{daemon}.yml\n" in text
     for line in ("DynamicUser=yes", "ProtectSystem=strict", "NoNewPrivileges=yes", "CapabilityBoundingSet="):
         assert f"\n{line}\n" in text
+
+
+def test_the_readme_puts_every_credential_there_that_a_unit_loads() -> None:
+    readme = DEPLOY / "systemd" / "README.md"
+    loaded = {name for unit in UNITS for name in re.findall(r"^LoadCredential=([\w-]+):", unit.read_text(), re.M)}
+    assert set(re.findall(r">/etc/postwatch/credentials/([\w-]+)", readme.read_text())) == loaded
+    for block in blocks(readme, "sh"):
+        subprocess.run(["sh", "-n"], input=block.text, text=True, check=True)
+        for name in re.findall(r"deploy/systemd/([\w.]+)", block.text):
+            assert (readme.parent / name).is_file(), name
 
 
 def test_units_keep_their_state_where_the_configuration_says() -> None:
