@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import promql_parser
+import yaml
 
 from alerter.catalogue import CATALOGUE as OF_THE_ALERTER
 from chassis.exposition import Kind
@@ -21,6 +22,7 @@ from tests.support.documents import DOCUMENTS, REPOSITORY, blocks
 
 DASHBOARDS = sorted((REPOSITORY / "deploy" / "grafana" / "dashboards").glob("*.json"))
 QUERIES = REPOSITORY / "docs" / "queries.md"
+EXAMPLES = sorted((REPOSITORY / "helm" / "postwatch" / "examples").glob("*.yaml"))
 WRITTEN = [*DOCUMENTS, *sorted((REPOSITORY / "deploy").rglob("*.md"))]
 # The six common queries of the task-queue guide, word by word.
 GUIDE = (
@@ -57,11 +59,12 @@ class Expression:
 
 
 def expressions() -> list[Expression]:
-    """All of them: rules, dashboards, documents, what the demo's story says to look at, and the guide's own."""
+    """All of them: rules, dashboards, documents, the demo's story, examples of scaling, and the guide's own."""
     found = [Expression(f"rule {rule}", rule.expr) for rule in rules()]
     found += [each for path in DASHBOARDS for each in _of_dashboard(path)]
     found += [Expression(str(block), block.text.strip()) for path in WRITTEN for block in blocks(path, "promql")]
     found += [Expression(f"story {line}", text) for line, text in _of_the_story()]
+    found += [Expression(f"example {path.stem}", text) for path in EXAMPLES for text in _of_example(path)]
     return found + [Expression(f"guide {number}", text) for number, text in enumerate(GUIDE, 1)]
 
 
@@ -70,6 +73,18 @@ def _of_the_story() -> Iterator[tuple[int, str]]:
     for node in ast.walk(ast.parse(Path(story.__file__).read_text())):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Beat":
             yield node.lineno, str(ast.literal_eval(node.args[2]))
+
+
+def _of_example(path: Path) -> Iterator[str]:
+    """What workers are scaled by: of KEDA the queries; of an autoscaler its metric, as the adapter's rule asks for it."""
+    spec = yaml.safe_load(path.read_text())["spec"]
+    for trigger in spec.get("triggers", []):
+        yield trigger["metadata"]["query"]
+    for each in spec.get("metrics", []):
+        metric = each["external"]["metric"]
+        labels = ",".join(f'{key}="{value}"' for key, value in metric["selector"]["matchLabels"].items())
+        (query,) = re.findall(r"metricsQuery: '(.+)'", path.read_text())
+        yield query.replace("<<.Series>>", metric["name"]).replace("<<.LabelMatchers>>", labels)
 
 
 def _of_dashboard(path: Path) -> Iterator[Expression]:

@@ -14,7 +14,7 @@ ALL = expressions()
 
 def test_there_are_expressions_of_every_kind() -> None:
     files = {each.where.split()[0].partition(":")[0] for each in ALL}
-    assert {"rule", "story", "guide", "README.md", "queries.md", "QueueBacklog.md", "metrics.md"} <= files
+    assert {"rule", "story", "guide", "example", "README.md", "queries.md", "QueueBacklog.md", "metrics.md"} <= files
     assert len(DASHBOARDS) == 9
     assert {path.stem for path in DASHBOARDS} <= files
 
