@@ -36,6 +36,11 @@ _PATIENCE = 10  # seconds to wait for a free connection
 _WRITERS = 7_706_873_720  # the advisory lock's number
 _MIGRATING = _WRITERS + 1
 _TURNS = 770_687_372  # of locks with two numbers, which are others
+# A replica that stands still in the middle of a transaction, frozen or cut off, must not stop the others for ever: the
+# server ends it, and whoever waits for a lock gives up somewhat later. For this transaction alone, and in one statement
+# with the lock: PgBouncer knows no settings of sessions.
+_IDLE, _LOCKED = "20s", "30s"
+_LIMITS = "set_config('idle_in_transaction_session_timeout', :idle, true), set_config('lock_timeout', :locked, true)"
 _VACUUM_STEP = 200  # pages
 
 
@@ -84,7 +89,7 @@ class Store:
                     yield connection
                 return
             with self.engine.begin() as connection:
-                connection.execute(sa.text("SELECT pg_advisory_xact_lock(:n)"), {"n": _WRITERS})
+                _limit(connection, "pg_advisory_xact_lock(:n)", n=_WRITERS)
                 yield connection
 
     @contextmanager
@@ -99,9 +104,9 @@ class Store:
             return
         with self._told(), self.engine.begin() as connection:
             if turn:
-                connection.execute(
-                    sa.text("SELECT pg_advisory_xact_lock(:n, hashtext(:turn))"), {"n": _TURNS, "turn": turn}
-                )
+                _limit(connection, "pg_advisory_xact_lock(:n, hashtext(:turn))", n=_TURNS, turn=turn)
+            else:
+                _limit(connection)
             yield connection
 
     @contextmanager
@@ -185,6 +190,12 @@ class Store:
         return failures.of_postgresql(error, self.safe_url)
 
 
+def _limit(connection: Connection, *lock: str, **values: object) -> None:
+    """In PostgreSQL: this transaction waits for no lock for ever, nor holds one; then takes `lock`."""
+    statement = sa.text(f"SELECT {', '.join((_LIMITS, *lock))}")  # constants
+    connection.execute(statement, {"idle": _IDLE, "locked": _LOCKED, **values})
+
+
 def _revision(connection: Connection) -> str | None:
     if not sa.inspect(connection).has_table("alembic_version"):
         return None
@@ -219,6 +230,11 @@ def _postgresql(url: sa.URL) -> Engine:
         pool_pre_ping=True,
         connect_args={
             "connect_timeout": 5,
+            # A server that is gone without a word is noticed within half a minute.
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 20_000,
             "application_name": "postwatch-alerter",
             "prepare_threshold": None,  # PgBouncer may give each transaction another connection
         },

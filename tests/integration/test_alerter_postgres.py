@@ -1,0 +1,68 @@
+"""What PostgreSQL has to do against a replica that stands still, and the client against a server that is gone."""
+
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from alerter.store import engine
+from alerter.store.engine import StoreFailed
+from tests.support import booked
+from tests.support.booked import World, firing
+
+
+@pytest.fixture
+def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
+    with booked.world("postgresql", request, tmp_path) as made:
+        yield made
+
+
+@pytest.mark.parametrize("turn", [None, "oncall"], ids=["taking in", "claiming"])
+def test_a_replica_that_stands_still_does_not_stop_the_others(
+    world: World, turn: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "_IDLE", "500ms")
+    holds, goes_on = threading.Event(), threading.Event()
+    failures: list[StoreFailed] = []
+
+    def stand_still() -> None:
+        try:
+            with world.store.write() if turn is None else world.store.touch(turn=turn):
+                holds.set()
+                assert goes_on.wait(60)
+        except StoreFailed as error:
+            failures.append(error)
+
+    frozen = threading.Thread(target=stand_still)
+    frozen.start()
+    try:
+        assert holds.wait(30)
+        world.hear(firing())
+        with world.store.touch(turn="oncall"):
+            pass
+    finally:
+        goes_on.set()
+        frozen.join(30)
+    assert len(failures) == 1  # what it wrote is not there, and it knows
+
+
+def test_nobody_waits_for_a_lock_for_ever(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    with world.store.write():
+        monkeypatch.setattr(engine, "_LOCKED", "200ms")
+        with pytest.raises(StoreFailed), world.store.write():
+            pass
+    world.hear(firing())
+
+
+def test_a_server_that_is_gone_without_a_word_is_noticed(world: World) -> None:
+    with world.store.read() as connection:
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        with socket.socket(fileno=os.dup(driver.fileno())) as line:
+            assert line.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            kept = [line.getsockopt(socket.IPPROTO_TCP, each) for each in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL)]
+            assert kept == [10, 5]
+            assert line.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 20_000
