@@ -164,7 +164,6 @@ def routes(
     async def follow(parameters: Mapping[str, str]) -> AsyncIterator[str]:
         seen: dict[int, str] = {}
         since, silent, begun = clock.now(), 0.0, False
-        yield ": listening\n\n"
         while not stopping.is_set():
             now = clock.now()
             try:
@@ -178,6 +177,8 @@ def routes(
                     silent = 0.0
                     yield f"id: {each['id']}\nevent: alert\ndata: {text}\n\n"
                 seen[each["id"]] = text
+            if not begun:  # not before it is known what was there: what comes from now on is told
+                yield ": listening\n\n"
             since, begun = now, True
             while len(seen) > 2 * _MOST:
                 del seen[next(iter(seen))]
