@@ -69,10 +69,12 @@ class Office:
         self._clock = clock
         self.templates = Templates(tally.template_failed)
         self.desks: dict[str, Desk] = {}
+        self._options = {options.name: options for options in settings.receiver_options()}
         for options in settings.receiver_options():
             receiver = build_receiver(options, clock, settings.external_url, self.templates)
             known = before.desks.get(receiver.name) if before else None
-            self.desks[receiver.name] = Desk(receiver, store, clock, tally, before=known)
+            same = before is not None and before._options.get(receiver.name) == options
+            self.desks[receiver.name] = Desk(receiver, store, clock, tally, before=known, unchanged=same)
         self.policy = Policy(
             routing=settings.routing,
             receivers={
@@ -113,9 +115,9 @@ class App:
         self._metrics = BoardEndpoint(board)
         self._store = Store(settings.storage, clock)
         self._office = Office(settings, self._store, clock, self._tally)
-        self._intake = Intake(self._store, clock, self._office.policy, self.wake)
+        self._intake = Intake(self._store, clock, self._office.policy, self.wake, self._tally.superseded)
         self._taking = Taking(self._store, clock, lambda: self._office.policy, self.wake)
-        self._duties = Duties(self._store, clock, settings, self._office.policy, self, self._tick)
+        self._duties = Duties(self._store, clock, settings, self._office.policy, self, self._tally, self._tick)
         self._showing = Showing(board, self._store, clock, self._tally, self._duties, state, lambda: self._office.desks)
         self._stopping = threading.Event()
         self._refusals: dict[str, float] = {}
@@ -211,7 +213,7 @@ class App:
             ready=self._ready,
             logger=log,
         )
-        return webhook.Door(inner, self._tally, self._too_large, self._refused)
+        return webhook.Door(inner, self._tally, self._too_large, self._refused, settings.external_url)
 
     def _tick(self) -> None:
         self._showing.publish()
@@ -228,7 +230,7 @@ class App:
 
     def _raise_own(self, name: str, severity: Severity) -> None:
         try:
-            self._duties.raise_own(itself.alert(name, severity, self._clock.now()))
+            self._duties.raise_own(name, severity)
         except StoreFailed as error:
             log.error("an own alert could not be kept", alert=name, reason=str(error))  # noqa: TRY400  # no crash
 

@@ -71,7 +71,6 @@ class Reason(StrEnum):
     TIMEOUT = "timeout"  # no answer in time: it may have been taken
     NETWORK = "network"  # no connection, or it broke
     TOO_LARGE = "too_large"  # larger than the provider takes, even shortened
-    TEMPLATE = "template"  # the message could not be made
     EXPIRED = "expired"  # tried as long as it is worth while
     INTERNAL = "internal"  # a defect of ours: please report
 

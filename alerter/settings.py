@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator
 
 from alerter import receivers
+from alerter.messages.clean import link
 from alerter.receivers.options import ReceiverOptions
 from alerter.routing.matchers import Matcher
 from alerter.routing.options import Names, Route, Target
@@ -47,7 +48,7 @@ class Reconcile(Settings):
     every: PACE = Field(60.0, description="Time between looks.")
     sources: tuple[str, ...] = Field(("default",), description="Sources whose alerts these Alertmanagers have.")
     unless: tuple[Matcher, ...] = Field(
-        (Matcher.parse('alertname=~"(Postwatch)?(Exporter|Sampler).*"'),),
+        (Matcher.parse('alertname=~"(Postwatch)?(Exporter|Sampler).*|PostwatchDeadMan"'),),
         description="While an alert fires that matches, nothing is closed: what cannot be seen is not over.",
     )
 
@@ -108,7 +109,7 @@ class AlerterSettings(Settings):
     @field_validator("external_url")
     @classmethod
     def _is_a_url(cls, url: str) -> str:
-        if url and not url.startswith(("http://", "https://")):
+        if url and not link(url):
             raise ValueError("no URL; write e.g. https://alerts.example.com")
         return url.rstrip("/")
 

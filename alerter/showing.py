@@ -49,21 +49,29 @@ class Showing:
         self._published: float | None = None
 
     def publish(self) -> None:
-        """Renews what `/metrics` serves, unless that was done just now. Raises StoreFailed."""
+        """Renews what `/metrics` serves, unless that was done just now.
+
+        Raises StoreFailed; then what the store knows is left out, and all else is served: 503 is counted just then.
+        """
         now = self._clock.monotonic()
         if self._published is not None and now - self._published < _EVERY:
             return
         self._published = now
-        with self._store.read() as connection:
-            backlog = overview.backlog(connection)
-        desks = self._desks()
-        for name, desk in desks.items():
-            self._board.publish(f"receiver {name}", list(_of_receiver(name, desk.circuit.state, backlog.get(name))))
+        desks, backlog = self._desks(), None
         self._board.publish("itself", [*self._of_all(), *self._tally.readings(desks)])
+        try:
+            with self._store.read() as connection:
+                backlog = overview.backlog(connection)
+        finally:
+            for name, desk in desks.items():
+                readings = list(_of_receiver(name, desk.circuit.state))
+                if backlog is not None:
+                    readings += _waiting(name, backlog.get(name))
+                self._board.publish(_owner(name), readings)
 
     def withdraw(self, receiver: str) -> None:
         """It is not configured any more."""
-        self._board.withdraw(f"receiver {receiver}")
+        self._board.withdraw(_owner(receiver))
 
     def picture(self) -> Picture:
         """For the page. Raises StoreFailed."""
@@ -101,12 +109,20 @@ class Showing:
             yield from (Reading(sample.name, sample.labels, sample.value) for sample in family.samples)
 
 
-def _of_receiver(name: str, state: State, backlog: overview.Backlog | None) -> Iterator[Reading]:
+def _owner(receiver: str) -> str:
+    """On the board. No name is the beginning of another."""
+    return f"receiver {receiver}/"
+
+
+def _of_receiver(name: str, state: State) -> Iterator[Reading]:
+    for each in State:
+        yield Reading(f"{_OWN}receiver_state", {"receiver": name, "state": each}, float(each is state))
+
+
+def _waiting(name: str, backlog: overview.Backlog | None) -> Iterator[Reading]:
     labels = {"receiver": name}
     yield Reading(f"{_OWN}outbox_pending", labels, backlog.pending if backlog else 0)
     yield Reading(f"{_OWN}dead_letters", labels, backlog.dead if backlog else 0)
-    for each in State:
-        yield Reading(f"{_OWN}receiver_state", {**labels, "state": each}, float(each is state))
     if backlog and backlog.oldest is not None:
         yield Reading(f"{_OWN}outbox_oldest_timestamp_seconds", labels, backlog.oldest)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from alerter.catalogue import BUCKETS
 from alerter.model import Alert, Reason, Severity, Status
@@ -58,6 +58,17 @@ class Tally:
         """A template failed."""
         with self._lock:
             self._templates += 1
+
+    def expired(self, receiver: str) -> None:
+        """A delivery was given up since its time was over."""
+        self.failed(receiver, Reason.EXPIRED)
+        self.ended(receiver, "dead")
+
+    def superseded(self, receivers: Mapping[str, int]) -> None:
+        """So many deliveries to each need no word any more."""
+        with self._lock:
+            for receiver, count in receivers.items():
+                self._deliveries[receiver, "superseded"] += count
 
     def readings(self, receivers: Iterable[str]) -> Iterator[Reading]:
         """All of it, for these receivers."""

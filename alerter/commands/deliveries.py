@@ -15,11 +15,11 @@ from rich.text import Text
 from alerter.commands.terminal import console, tell
 from alerter.duties import due
 from alerter.outbox import overview
-from alerter.outbox.rows import DEAD
 from alerter.settings import read
 from alerter.store import auditing
 from alerter.store.auditing import Deed
 from alerter.store.engine import Store, StoreFailed
+from alerter.store.episodes import chunks
 from chassis.clock import SystemClock
 
 _STYLES = {"accepted": "green", "pending": "yellow", "dead": "red"}
@@ -61,11 +61,11 @@ def retry(path: Path, ids: Sequence[int], *, everything: bool, receiver: str | N
         with store.write() as connection:
             chosen = list(ids)
             if everything:
-                chosen = [row.id for row in overview.last(connection, 10_000, state=DEAD, receiver=receiver)]
-            count = due.retry(connection, chosen, now)
+                chosen = overview.dead(connection, receiver)
+            count = sum(due.retry(connection, some, now) for some in chunks(chosen))
             if count:
                 detail = f"deliveries {', '.join(map(str, chosen[:50]))}"
-                auditing.write_down(connection, getpass.getuser(), Deed.REPLAYED, detail, now)
+                auditing.write_down(connection, _who(), Deed.REPLAYED, detail, now)
     except StoreFailed as error:
         return _fail(error)
     finally:
@@ -77,6 +77,14 @@ def retry(path: Path, ids: Sequence[int], *, everything: bool, receiver: str | N
         style="green" if count else "",
     )
     return 0 if count else 1
+
+
+def _who() -> str:
+    """The user's name; its number where it has none, as in a container."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # the latter from Python 3.13 on
+        return f"uid {os.getuid()}"
 
 
 def _store(path: Path) -> Store:

@@ -11,6 +11,7 @@ from chassis.backoff import Backoff
 from chassis.clock import Clock
 
 FAILURES = 5  # in a row, by which it is taken for down
+_PROBE = 60.0  # seconds for which the outcome of the one that is tried is waited for
 _PROVIDERS = frozenset({Reason.UNAVAILABLE, Reason.TIMEOUT, Reason.NETWORK})
 
 
@@ -33,7 +34,7 @@ class Circuit:
         self._openings = 0
         self._until = 0.0
         self._throttled_until = 0.0
-        self._probing = False
+        self._probing_until = 0.0
         self.refused = False
         """Whether it is open for a reason that somebody has to act on, such as a wrong credential."""
         self.error = ""
@@ -62,25 +63,25 @@ class Circuit:
                 return 0
             if self.open_since is None:
                 return count
-            return 0 if self._probing or now < self._until else min(count, 1)
+            return 0 if now < max(self._until, self._probing_until) else min(count, 1)
 
     def trying(self) -> None:
         """Something is tried now."""
         with self._lock:
-            self._probing = self.open_since is not None
+            self._probing_until = 0.0 if self.open_since is None else self._clock.monotonic() + _PROBE
 
     def succeeded(self) -> None:
         """A message was accepted, or refused for its own sake: the receiver is there."""
         with self._lock:
             self._failures = self._openings = 0
-            self._probing = self.refused = False
+            self._probing_until, self.refused = 0.0, False
             self.open_since, self.error = None, ""
 
     def failed(self, failure: DeliveryFailed) -> None:
         """An attempt failed."""
         if failure.reason is Reason.RATE_LIMITED:
             with self._lock:
-                self._probing = False
+                self._probing_until = 0.0
                 wait = self._backoff.delay(self._failures) if failure.after is None else failure.after
                 self._throttled_until = self._clock.monotonic() + wait
             return
@@ -89,7 +90,7 @@ class Circuit:
             return
         with self._lock:
             self._failures += 1
-            self._probing = False
+            self._probing_until = 0.0
             self.error = failure.text
             if failure.opens_circuit or self._failures >= FAILURES or self.open_since is not None:
                 self.refused = failure.opens_circuit

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import threading
+import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol
+from contextlib import suppress
 
 from sqlalchemy.engine import Connection
 
 from alerter.delivery.circuit import Circuit
+from alerter.delivery.leases import Leases
 from alerter.delivery.pace import Pace
-from alerter.model import Reason, Severity
+from alerter.delivery.sharing import Shared
+from alerter.model import Reason
 from alerter.outbox import claims, outcomes
 from alerter.outbox.claim import Claim
 from alerter.receivers.base import Accepted, DeliveryFailed, Receiver
 from alerter.store.engine import Store, StoreFailed
+from alerter.tally import Tally
 from chassis.backoff import Backoff
 from chassis.clock import Clock
 from chassis.log import Repeats, get_logger
@@ -27,19 +31,7 @@ WORKERS = 16
 ORDINARY = 12  # of them for what is not urgent
 _LOOK = 1.0  # seconds between looks at what other replicas, or the passing of time, made due
 _SOON = 0.02  # seconds until another look where more is waiting than may be sent
-
-
-class Tally(Protocol):
-    """Who counts."""
-
-    def delivered(self, receiver: str, severity: Severity, seconds: float) -> None:
-        """Accepted, so long after the webhook."""
-
-    def ended(self, receiver: str, outcome: str) -> None:
-        """A delivery is done with: `accepted`, `dead`, `superseded`, `collapsed`."""
-
-    def failed(self, receiver: str, reason: Reason) -> None:
-        """An attempt failed."""
+_NOTINGS = 8  # times that an outcome is noted at most, within about half a minute
 
 
 class Desk:
@@ -53,26 +45,28 @@ class Desk:
         tally: Tally,
         *,
         before: Desk | None = None,
+        unchanged: bool = False,
         backoff: Backoff | None = None,
-        on_trouble: Callable[[], None] = lambda: None,
     ) -> None:
         self.receiver = receiver
-        self.circuit = Circuit(clock)
+        # Nothing has been put right by a reload that changes nothing here.
+        self.circuit: Circuit = before.circuit if before and unchanged else Circuit(clock)
         # The provider's count goes on, whatever is read here anew.
-        self.pace: Pace = (
-            before.pace if before and before.receiver.rate == receiver.rate else Pace(receiver.rate, clock)
-        )
+        known = before if before and before.receiver.rate == receiver.rate else None
+        self.pace: Pace = known.pace if known else Pace(receiver.rate, clock)
+        self.shared: Shared = known.shared if known else Shared(store, clock, self.pace, receiver.name)
         self._store = store
         self._clock = clock
         self._tally = tally
         self._backoff = backoff or Backoff(1.0, 60.0)
-        self._on_trouble = on_trouble
         self._holder = str(uuid.uuid4())
         self._repeats = Repeats(log)
         self._news = threading.Event()
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         self._busy = {True: 0, False: 0}
+        self._leases = Leases(store, clock, self._holder)
+        self._patience = Backoff(0.2, 10.0)
         self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix=f"deliver-{receiver.name}")
         self._dispatcher = threading.Thread(target=self._dispatch, name=f"desk-{receiver.name}", daemon=True)
 
@@ -92,13 +86,18 @@ class Desk:
             self._dispatcher.join(timeout)
         ender = threading.Thread(target=self._pool.shutdown, kwargs={"cancel_futures": True}, daemon=True)
         ender.start()
-        ender.join(timeout)
+        until = time.monotonic() + timeout
+        while ender.is_alive() and (left := until - time.monotonic()) > 0:
+            with suppress(StoreFailed):
+                self._leases.renew()
+            ender.join(min(left, _LOOK))
         self.receiver.close()
 
     def _dispatch(self) -> None:
         while not self._stopping.is_set():
             self._news.clear()
             try:
+                self._leases.renew()
                 pause = self._round()
                 self._repeats.recovered("store", "store is back", receiver=self.receiver.name)
             except StoreFailed as error:
@@ -127,7 +126,8 @@ class Desk:
         for kind in storms:
             with self._store.touch(turn=name) as connection:
                 count = claims.collapse(connection, name, moment, urgent=kind)
-            log.warning("storm collapsed", receiver=name, alerts=count, urgent=kind)
+            if count:
+                log.warning("storm collapsed", receiver=name, alerts=count, urgent=kind)
         return _SOON if self._hand_out(kinds) else _LOOK
 
     def _is_storm(self, connection: Connection, moment: float, urgent: bool) -> bool:
@@ -146,14 +146,17 @@ class Desk:
             return 0
         with self._store.touch(turn=self.receiver.name) as connection:
             moment = self._store.moment(connection)
+            self.shared.listen(connection, moment)
             for kind in kinds:
                 if count := self._room(kind, len(claimed)):
                     found = claims.claim(connection, self.receiver.name, self._holder, moment, count, urgent=kind)
                     claimed += [(each, kind) for each in found]
+            self.shared.tell(connection, moment, sum(each.message is not None for each, _ in claimed))
         for each, kind in claimed:
             if each.message is not None:
                 self.pace.take(1)
                 self.circuit.trying()
+            self._leases.began(each)
             with self._lock:
                 self._busy[kind] += 1
             self._pool.submit(self._work, each, kind)
@@ -178,13 +181,13 @@ class Desk:
         finally:
             with self._lock:
                 self._busy[urgent] -= 1
+            self._leases.ended(claimed)
             self._news.set()
 
     def _deliver(self, claimed: Claim) -> None:
         if claimed.message is None:
-            with self._store.touch() as connection:
-                outcomes.settle(connection, claimed, self._holder, self._clock.now())
-            self._tally.ended(self.receiver.name, claimed.settled)
+            self._note(lambda connection: outcomes.settle(connection, claimed, self._holder, self._clock.now()))
+            self._ended(claimed, claimed.settled)
             return
         try:
             accepted = self._send(claimed)
@@ -193,12 +196,25 @@ class Desk:
             return
         self.circuit.succeeded()
         now = self._clock.now()
-        with self._store.touch() as connection:
-            outcomes.accept(connection, claimed, self._holder, accepted, now)
-        for _ in claimed.ids:
-            self._tally.ended(self.receiver.name, "accepted")
+        self._note(lambda connection: outcomes.accept(connection, claimed, self._holder, accepted, now))
+        self._ended(claimed, "accepted")
         self._tally.delivered(self.receiver.name, claimed.severity, max(now - claimed.received_at, 0.0))
         log.info("delivered", **self._fields(claimed), note=accepted.note)
+
+    def _note(self, note: Callable[[Connection], object]) -> None:
+        """Again for a while if the store cannot: what is not noted is sent again."""
+        for attempt in range(_NOTINGS):
+            try:
+                with self._store.touch() as connection:
+                    note(connection)
+                return
+            except StoreFailed:
+                if attempt + 1 == _NOTINGS or self._stopping.wait(self._patience.bound(attempt)):
+                    raise
+
+    def _ended(self, claimed: Claim, outcome: str) -> None:
+        for _ in claimed.ids:
+            self._tally.ended(self.receiver.name, outcome)
 
     def _send(self, claimed: Claim) -> Accepted:
         if claimed.message is None:  # never; it says so to the type checker
@@ -217,21 +233,23 @@ class Desk:
         self._tally.failed(self.receiver.name, failure.reason)
         now = self._clock.now()
         final = not failure.retry or (failure.ambiguous and claimed.ambiguities >= 1)
-        with self._store.touch() as connection:
+        # Of what the provider did not even look at, nothing was tried.
+        counts = not failure.opens_circuit and failure.reason is not Reason.RATE_LIMITED
+        wait = failure.after if failure.after is not None else self._backoff.delay(claimed.attempts - 1)
+        if failure.opens_circuit:
+            wait = 0.0  # the circuit waits, for all of them
+
+        def note(connection: Connection) -> None:
             if final:
                 outcomes.bury(connection, claimed, self._holder, failure, now)
             else:
-                moment = self._store.moment(connection)
-                # Of what the provider did not even look at, nothing was tried.
-                counts = not failure.opens_circuit and failure.reason is not Reason.RATE_LIMITED
-                wait = failure.after if failure.after is not None else self._backoff.delay(claimed.attempts - 1)
-                if failure.opens_circuit:
-                    wait = 0.0  # the circuit waits, for all of them
-                outcomes.postpone(connection, claimed, self._holder, failure, moment + wait, counts=counts)
+                until = self._store.moment(connection) + wait
+                outcomes.postpone(connection, claimed, self._holder, failure, until, counts=counts)
+
+        self._note(note)
         if final:
-            self._tally.ended(self.receiver.name, "dead")
+            self._ended(claimed, "dead")
         log.warning("not delivered", **self._fields(claimed), reason=failure.reason, error=failure.text, final=final)
-        self._on_trouble()
 
     def _fields(self, claimed: Claim) -> dict[str, object]:
         return {

@@ -15,7 +15,6 @@ REASONS: dict[Reason, str] = {
     Reason.TIMEOUT: "no answer in time; the message may have been taken all the same",
     Reason.NETWORK: "no connection, or it broke: a name, a firewall, a certificate",
     Reason.TOO_LARGE: "larger than the provider takes, even shortened",
-    Reason.TEMPLATE: "the message could not be made",
     Reason.EXPIRED: "tried as long as it was worth while",
     Reason.INTERNAL: "a defect of Postwatch: please report it with the log line `a receiver broke`",
 }

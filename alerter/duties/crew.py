@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
+from sqlalchemy.engine import Connection
+
 from alerter.duties import alertmanager, due, itself, keeping, reconcile, steps
+from alerter.duties.sightings import Sightings
 from alerter.intake import booking
 from alerter.intake.booking import LAST_SEEN
-from alerter.model import Alert
+from alerter.model import Severity
 from alerter.routing.matchers import all_match
-from alerter.routing.policy import Policy
+from alerter.routing.policy import DEADMAN, Policy
 from alerter.settings import AlerterSettings
 from alerter.store import episodes as rows
 from alerter.store.engine import Store, StoreFailed
+from alerter.tally import Tally
 from chassis.clock import Clock
 from chassis.log import Repeats, get_logger
 
@@ -46,7 +50,6 @@ class Figures:
     reconciled: int = 0
     reconciled_at: float = 0.0  # last success, seconds since the epoch
     watchdog_at: float = 0.0
-    expired: dict[str, int] = field(default_factory=dict)
 
 
 class Duties:
@@ -59,6 +62,7 @@ class Duties:
         settings: AlerterSettings,
         policy: Policy,
         post: Post,
+        tally: Tally,
         every_tick: Callable[[], None] = lambda: None,
     ) -> None:
         self.settings = settings
@@ -69,11 +73,13 @@ class Duties:
         self._store = store
         self._clock = clock
         self._post = post
+        self._tally = tally
         self._every_tick = every_tick
         self._repeats = Repeats(log)
         self._stopping = threading.Event()
         self._started = clock.now()
         self._steps = steps.Steps(clock)
+        self._sightings = Sightings(clock)
         self._missing: dict[int, float] = {}
         self._threads = [
             threading.Thread(target=self._run, args=("duties", self.tick, lambda: TICK), name="duties", daemon=True),
@@ -98,22 +104,31 @@ class Duties:
             if thread.ident is not None:
                 thread.join(timeout / len(self._threads))
 
-    def raise_own(self, alert: Alert) -> None:
+    def raise_own(self, name: str, severity: Severity) -> None:
         """Books an alert about ourselves. Raises StoreFailed."""
+        now = self._clock.now()
         with self._store.write() as connection:
-            taken = booking.take(connection, self.policy, [alert], self._clock.now())
+            alert = itself.alert(name, severity, now, runbooks=booking.recall(connection, booking.RUNBOOKS))
+            taken = booking.take(connection, self.policy, [alert], now)
         self._post.wake(taken.wake)
 
     def tick(self) -> None:
-        """What is due now."""
+        """What is due now. Raises StoreFailed; what is shown to people is renewed all the same."""
+        try:
+            self._do_what_is_due()
+        finally:
+            self._every_tick()
+
+    def _do_what_is_due(self) -> None:
         self._keep_pace()
         now = self._clock.now()
         failing = self._post.failing(PROBATION)
         unreachable = [name for name, (_, refused) in failing.items() if refused]
         with self._store.read() as connection:
             is_due = connection.execute(due.due(now, unreachable)).scalar()
-            missing = self._watchdog_missing(booking.recall(connection, LAST_SEEN), now)
-            errors = {name: error for name, (error, _) in failing.items()}
+            missing = self._watchdog_missing(connection, now)
+            mine = {name: error for name, (error, _) in failing.items()}
+            errors = self._sightings.of_others(connection, now) | mine
             news = itself.news(connection, errors, watchdog_missing=missing, now=now)
         wake: set[str] = set()
         if is_due:
@@ -123,10 +138,13 @@ class Duties:
             self.figures.fallbacks += done.fallbacks
             self.figures.escalations += done.escalations
             for receiver in done.expired:
-                self.figures.expired[receiver] = self.figures.expired.get(receiver, 0) + 1
+                self._tally.expired(receiver)
             if done.any:
                 log.info("due", fallbacks=done.fallbacks, escalations=done.escalations, repeats=done.repeats,
                     expired=len(done.expired))  # fmt: skip
+        if self._sightings.is_news(mine):
+            with self._store.write() as connection:
+                self._sightings.say(connection, mine, now)
         if news:
             with self._store.write() as connection:
                 # Anew, behind the writers' lock: another replica may have told it by now.
@@ -136,7 +154,6 @@ class Duties:
                 log.warning("own alert", alert=alert.name, status=alert.status, about=alert.labels.get("receiver", ""))
         if wake:
             self._post.wake(wake)
-        self._every_tick()
 
     def _keep_pace(self) -> None:
         """Deadlines move with a clock that is set."""
@@ -149,11 +166,15 @@ class Duties:
             with self._store.write() as connection:
                 steps.move(connection, step, self._clock.now())
 
-    def _watchdog_missing(self, text: str | None, now: float) -> bool:
+    def _watchdog_missing(self, connection: Connection, now: float) -> bool:
+        text = booking.recall(connection, LAST_SEEN)
         self.figures.watchdog_at = float(text) if text else 0.0
         deadman = self.settings.deadman
-        # Whoever starts gives the first one its time.
-        return deadman is not None and now - max(self.figures.watchdog_at, self._started) > deadman.every
+        if deadman is None:
+            return False
+        # Whoever starts gives the first one its time, but does not hold for over what another has seen.
+        since = 0.0 if itself.fires(connection, DEADMAN) else self._started
+        return now - max(self.figures.watchdog_at, since) > deadman.every
 
     def sweep(self) -> None:
         """All that is old goes, step by step, with pauses for those who have more to do."""
@@ -188,9 +209,11 @@ class Duties:
         ripe = reconcile.ripe(self._missing, options.after, moment)
         for some in rows.chunks(ripe):
             with self._store.write() as connection:
-                count, wake = reconcile.close(connection, self.policy, {each: reasons[each] for each in some}, now)
+                why = {each: reasons[each] for each in some}
+                count, wake, spared = reconcile.close(connection, self.policy, why, now)
             self.figures.reconciled += count
             self._post.wake(wake)
+            self._tally.superseded(spared)
             log.info("reconciled", alerts=count)
 
     def _blind(self) -> str:

@@ -14,7 +14,7 @@ from alerter.intake import booking
 from alerter.model import Action, Mark, Reason, Status
 from alerter.outbox.rows import DEAD, LIFE, PENDING, SUPERSEDED, About, Tray
 from alerter.routing.policy import Policy
-from alerter.store.schema import episodes, outbox, tellings
+from alerter.store.schema import episodes, is_dead, is_pending, outbox, tellings
 
 _AT_ONCE = 500  # rows of each kind in one transaction
 
@@ -54,7 +54,7 @@ def due(now: float, unreachable: Iterable[str]) -> sa.Select[Any]:
             sa.exists().where(_late(now, tuple(unreachable))),
             sa.exists().where(episodes.c.escalate_at <= now),
             sa.exists().where(tellings.c.repeat_at <= now),
-            sa.exists().where(outbox.c.state == PENDING, outbox.c.expires_at <= now),
+            sa.exists().where(is_pending, outbox.c.expires_at <= now),
         )
     )
 
@@ -64,14 +64,14 @@ def _late(now: float, unreachable: tuple[str, ...]) -> sa.ColumnElement[bool]:
         outbox.c.episode_id == tellings.c.episode_id,
         outbox.c.receiver == tellings.c.receiver,
         outbox.c.action == Action.TRIGGER,
-        outbox.c.state == DEAD,
+        is_dead,
     )
     lost = sa.or_(tellings.c.receiver.in_(unreachable), dead)
     return sa.and_(tellings.c.fallback_at.is_not(None), sa.or_(tellings.c.fallback_at <= now, lost))
 
 
 def _expire(connection: Connection, now: float) -> list[str]:
-    gone = (outbox.c.state == PENDING, outbox.c.expires_at <= now)
+    gone = (is_pending, outbox.c.expires_at <= now)
     free = sa.or_(outbox.c.lease_until.is_(None), outbox.c.lease_until < now)
     statement = sa.update(outbox).where(*gone, free).returning(outbox.c.receiver)
     text = sa.case(
@@ -153,7 +153,7 @@ def retry(connection: Connection, ids: list[int], now: float) -> int:
             outbox.c.id, outbox.c.episode_id, outbox.c.receiver, outbox.c.action, outbox.c.urgent, episodes.c.status
         )
         .join(episodes, episodes.c.id == outbox.c.episode_id)
-        .where(outbox.c.id.in_(ids), outbox.c.state == DEAD)
+        .where(outbox.c.id.in_(ids), is_dead)
     ).all()
     again = {"state": PENDING, "next_at": now, "expires_at": now + LIFE, "finished_at": None, "ambiguities": 0}
     count = 0

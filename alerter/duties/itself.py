@@ -8,10 +8,10 @@ from collections.abc import Mapping
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from alerter.model import OWN_SOURCE, Alert, Severity, Status, digest
-from alerter.outbox.rows import DEAD
+from alerter.intake.booking import RUNBOOKS, recall
+from alerter.model import OWN_SOURCE, Alert, Severity, Status, alert_key, digest
 from alerter.routing.policy import DEADMAN
-from alerter.store.schema import episodes, outbox
+from alerter.store.schema import episodes, is_dead, is_firing, is_latest, outbox
 
 DEAD_LETTERS, FAILING = "PostwatchDeadLetters", "PostwatchReceiverFailing"
 TOO_LARGE, TRUNCATED = "PostwatchWebhookTooLarge", "PostwatchWebhookTruncated"
@@ -36,33 +36,53 @@ _ADVICE = {
 
 
 def alert(
-    name: str, severity: Severity, now: float, *, receiver: str = "", error: str = "", over: bool = False
+    name: str,
+    severity: Severity,
+    now: float,
+    *,
+    receiver: str = "",
+    error: str = "",
+    over: bool = False,
+    runbooks: str | None = None,
 ) -> Alert:
-    """An alert of our own, as if a webhook had told it; `over`: its end."""
+    """An alert of our own, as if a webhook had told it; `over`: its end. `runbooks`: where they are served."""
     labels = {"alertname": name, "severity": severity.value, "service": "alerter"}
     if receiver:
         labels["receiver"] = receiver
     words = {"receiver": receiver, "error": error or "none"}
+    notes = {"summary": _SUMMARIES[name].format(**words), "description": _ADVICE[name].format(**words)}
+    if runbooks:
+        notes["runbook_url"] = f"{runbooks}/alerter-says.md#{name.lower()}"
     return Alert(
         source=OWN_SOURCE,
-        fingerprint=digest(name, receiver)[:16],
+        fingerprint=_fingerprint(name, receiver),
         status=Status.RESOLVED if over else Status.FIRING,
         labels=labels,
-        annotations={"summary": _SUMMARIES[name].format(**words), "description": _ADVICE[name].format(**words)},
+        annotations=notes,
         starts_at=now,
         ends_at=now if over else None,
         group_key=f"{OWN_SOURCE}/{name}",
     )
 
 
+def _fingerprint(name: str, receiver: str) -> str:
+    return digest(name, receiver)[:16]
+
+
 def firing(connection: Connection) -> dict[tuple[str, str], tuple[Severity, float]]:
     """Own alerts that fire: name and receiver; how bad, and since when."""
-    query = sa.select(episodes).where(episodes.c.source == OWN_SOURCE, episodes.c.status == Status.FIRING)
+    query = sa.select(episodes).where(episodes.c.source == OWN_SOURCE, is_firing)
     found = {}
     for row in connection.execute(query):
         labels = json.loads(row.labels)
         found[labels["alertname"], labels.get("receiver", "")] = (Severity(row.severity), row.received_at)
     return found
+
+
+def fires(connection: Connection, name: str) -> bool:
+    """Whether an own alert that is about no receiver does."""
+    query = sa.select(episodes.c.id).where(episodes.c.key == alert_key(OWN_SOURCE, _fingerprint(name, "")), is_latest)
+    return connection.execute(query.where(is_firing)).first() is not None
 
 
 def news(
@@ -79,20 +99,17 @@ def news(
         wanted[DEADMAN, ""] = (Severity.CRITICAL, "")
     for receiver, error in failing.items():
         wanted[FAILING, receiver] = (Severity.CRITICAL, error)
-    dead = (
-        sa.select(outbox.c.receiver)
-        .where(outbox.c.state == DEAD, outbox.c.finished_at > now - RECENT)
-        .group_by(outbox.c.receiver)
-    )
+    dead = sa.select(outbox.c.receiver).where(is_dead, outbox.c.finished_at > now - RECENT).group_by(outbox.c.receiver)
     for receiver in connection.execute(dead).scalars():
         wanted[DEAD_LETTERS, receiver] = (Severity.CRITICAL, "")
+    runbooks = recall(connection, RUNBOOKS)
     begins = [
-        alert(name, severity, now, receiver=receiver, error=error)
+        alert(name, severity, now, receiver=receiver, error=error, runbooks=runbooks)
         for (name, receiver), (severity, error) in wanted.items()
         if (name, receiver) not in known
     ]
     ends = [
-        alert(name, severity, now, receiver=receiver, over=True)
+        alert(name, severity, now, receiver=receiver, over=True, runbooks=runbooks)
         for (name, receiver), (severity, since) in known.items()
         if (name, receiver) not in wanted and (name not in _ONCE or now - since > PASSING)
     ]

@@ -10,10 +10,10 @@ from sqlalchemy.engine import Connection
 
 from alerter.duties.alertmanager import View
 from alerter.intake import ending
-from alerter.model import Mark, Status
+from alerter.model import Mark
 from alerter.outbox.rows import Tray
 from alerter.routing.policy import Policy
-from alerter.store.schema import episodes
+from alerter.store.schema import episodes, is_firing
 
 YOUNG = 900.0  # seconds after its start in which an Alertmanager may not know yet what fires
 BY = "reconciler"
@@ -57,18 +57,16 @@ def obstacle(views: Sequence[View], now: float) -> str:
 
 def incidents(connection: Connection, sources: Sequence[str]) -> list[Open]:
     """What fires, as far as we know, of these sources."""
-    query = sa.select(episodes.c.id, episodes.c.fingerprint).where(
-        episodes.c.status == Status.FIRING, episodes.c.source.in_(sources)
-    )
+    query = sa.select(episodes.c.id, episodes.c.fingerprint).where(is_firing, episodes.c.source.in_(sources))
     return [Open(row.id, row.fingerprint) for row in connection.execute(query)]
 
 
-def close(connection: Connection, policy: Policy, reasons: Mapping[int, str], now: float) -> tuple[int, set[str]]:
-    """Ends them with a note; answers how many it were, and who has something to do."""
+def close(
+    connection: Connection, policy: Policy, reasons: Mapping[int, str], now: float
+) -> tuple[int, set[str], Mapping[str, int]]:
+    """Ends them with a note; answers how many it were, who has something to do, and how much each is spared."""
     tray = Tray(connection, policy.receivers, now)
-    rows = connection.execute(
-        sa.select(episodes).where(episodes.c.id.in_(list(reasons)), episodes.c.status == Status.FIRING)
-    ).all()
+    rows = connection.execute(sa.select(episodes).where(episodes.c.id.in_(list(reasons)), is_firing)).all()
     ended = [(row, ending.end_values(None, BY, reasons[row.id], now)) for row in rows]
     ending.end(connection, tray, ended, now, marks=[Mark.RECONCILED])
-    return len(rows), tray.write()
+    return len(rows), tray.write(), tray.superseded

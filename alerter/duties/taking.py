@@ -17,7 +17,7 @@ from alerter.routing.policy import Policy
 from alerter.store import auditing
 from alerter.store.auditing import Deed
 from alerter.store.engine import Store
-from alerter.store.schema import episodes, tellings
+from alerter.store.schema import episodes, is_firing, is_latest, tellings
 from chassis.clock import Clock
 from chassis.log import get_logger
 
@@ -71,13 +71,13 @@ def about(connection: Connection, receiver: str, heard: Heard) -> Sequence[Row[A
     told = (
         sa.select(episodes)
         .join(tellings, sa.and_(tellings.c.episode_id == episodes.c.id, tellings.c.receiver == receiver))
-        .where(episodes.c.status == Status.FIRING)
+        .where(is_firing)
         .order_by(episodes.c.id)
     )
     if heard.at is not None:
         # What comes late may be about an earlier time that the alert fired.
         told = told.where(episodes.c.received_at <= heard.at + SKEW)
-    one = connection.execute(told.where(episodes.c.key == heard.key, episodes.c.latest.is_(True))).all()
+    one = connection.execute(told.where(episodes.c.key == heard.key, is_latest)).all()
     return one or connection.execute(told.where(tellings.c.storm == heard.key)).all()
 
 

@@ -23,6 +23,8 @@ from alerter.store import episodes as rows
 from alerter.store.schema import episodes, facts, is_pending, outbox, tellings
 
 LAST_SEEN = "deadman_last_seen"
+RUNBOOKS = "runbooks"  # where they are served, as far as the watchdog's own link tells
+_WATCHDOG_PAGE = "/Watchdog.md"
 _PIECE = 2000  # alerts whose rows are made and written at a time, so that memory is bounded
 
 
@@ -32,6 +34,7 @@ class Taken:
 
     changes: Counter[Change] = field(default_factory=Counter)
     wake: set[str] = field(default_factory=set)  # receivers with something to do, of the whole transaction
+    superseded: Counter[str] = field(default_factory=Counter)  # by receiver: what needs no word, of all of it too
 
 
 def take(connection: Connection, policy: Policy, alerts: Sequence[Alert], now: float) -> Taken:
@@ -43,19 +46,21 @@ def take_all(
     connection: Connection, policy: Policy, webhooks: Sequence[Sequence[Alert]], now: float
 ) -> Sequence[Taken]:
     """Books several webhooks in their order, in few statements; answers for each what came of it."""
-    planner, wake = Planner(policy, now), set[str]()
-    taken = [Taken(wake=wake) for _ in webhooks]
-    watched = False
+    planner, whole = Planner(policy, now), Taken()
+    taken = [Taken(wake=whole.wake, superseded=whole.superseded) for _ in webhooks]
+    watchdog: Alert | None = None
     for run in _runs(taken, webhooks):
         ordinary = [(each, alert) for each, alert in run if not policy.is_watchdog(alert)]
-        watched = watched or (
-            len(ordinary) < len(run)
-            and any(alert.status is Status.FIRING for _, alert in run if policy.is_watchdog(alert))
-        )
+        if len(ordinary) < len(run):
+            fires = (alert for _, alert in run if alert.status is Status.FIRING and policy.is_watchdog(alert))
+            watchdog = next(fires, watchdog)
         for start in range(0, len(ordinary), _PIECE):
-            wake |= _book(connection, planner, ordinary[start : start + _PIECE], now)
-    if watched:
+            _book(connection, planner, ordinary[start : start + _PIECE], now, whole)
+    if watchdog is not None:
         remember(connection, LAST_SEEN, str(now))
+        page = watchdog.annotations.get("runbook_url", "")
+        if page.endswith(_WATCHDOG_PAGE):
+            remember(connection, RUNBOOKS, page.removesuffix(_WATCHDOG_PAGE))
     return taken
 
 
@@ -72,12 +77,15 @@ def _runs(taken: Sequence[Taken], webhooks: Sequence[Sequence[Alert]]) -> Iterat
     yield run
 
 
-def _book(connection: Connection, planner: Planner, entries: Sequence[tuple[Taken, Alert]], now: float) -> set[str]:
+def _book(
+    connection: Connection, planner: Planner, entries: Sequence[tuple[Taken, Alert]], now: float, whole: Taken
+) -> None:
     book = _Book(connection, planner, now)
     known = rows.latest(connection, [alert.key for _, alert in entries])
     for taken, alert in entries:
         taken.changes[book.enter(alert, known.get(alert.key))] += 1
-    return book.close()
+    whole.wake.update(book.close())
+    whole.superseded.update(book.superseded)
 
 
 class _Book:
@@ -90,6 +98,11 @@ class _Book:
         self._replaced: list[int] = []
         self._changed: list[tuple[Row[Any], dict[str, Any]]] = []
         self._ended: list[tuple[Row[Any], dict[str, Any]]] = []
+
+    @property
+    def superseded(self) -> Counter[str]:
+        """By receiver, of what has been closed."""
+        return self._tray.superseded
 
     def enter(self, alert: Alert, before: Row[Any] | None) -> Change:
         content = rows.content_of(alert)

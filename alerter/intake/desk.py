@@ -5,8 +5,9 @@ from __future__ import annotations
 import queue
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 
 from alerter.intake import booking
 from alerter.intake.states import Change
@@ -30,8 +31,17 @@ class Overloaded(Exception):
 class Intake:
     """Takes alerts in, in a thread of its own. `policy` may be replaced at any time."""
 
-    def __init__(self, store: Store, clock: Clock, policy: Policy, wake: Callable[[set[str]], None]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        policy: Policy,
+        wake: Callable[[set[str]], None],
+        superseded: Callable[[Mapping[str, int]], None],
+    ) -> None:
+        """`wake` is told who has something to do, `superseded` of how many deliveries each is spared."""
         self.policy = policy
+        self._superseded = superseded
         self._store = store
         self._clock = clock
         self._wake = wake
@@ -49,7 +59,8 @@ class Intake:
         """Commits what was handed in, within `timeout` seconds, and takes nothing more."""
         if self._open:
             self._open = False
-            self._queue.put(None)
+            with suppress(queue.Full):  # the store hangs: nothing more can be committed
+                self._queue.put(None, timeout=timeout)
             self._thread.join(timeout)
 
     def take(self, alerts: Sequence[Alert]) -> Future[Counter[Change]]:
@@ -100,6 +111,7 @@ class Intake:
         for (_, done), result in zip(batch, taken, strict=True):
             done.set_result(result.changes)
         self._wake(taken[0].wake)
+        self._superseded(taken[0].superseded)
         # Once for all of them: in a storm a line for each would take longer than the webhooks.
         changes = sum((each.changes for each in taken), Counter[Change]())
         counts = {change.value: count for change, count in changes.items()}

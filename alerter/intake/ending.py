@@ -29,13 +29,13 @@ def end(
         told = connection.execute(sa.select(tellings).where(tellings.c.episode_id.in_(ids))).all()
         quiet = {"fallback_at": None, "repeat_at": None}
         connection.execute(sa.update(tellings).where(tellings.c.episode_id.in_(ids)).values(quiet))
-        mute = _withdraw(connection, ids, now)
+        mute = _withdraw(connection, tray, ids, now)
         for each in told:
             state = SUPERSEDED if (each.episode_id, each.receiver) in mute and each.told_at is None else PENDING
             tray.put(each.receiver, About.of(by_id[each.episode_id]), Action.RESOLVE, marks=marks, state=state)
 
 
-def _withdraw(connection: Connection, ids: list[int], now: float) -> set[tuple[int, str]]:
+def _withdraw(connection: Connection, tray: Tray, ids: list[int], now: float) -> set[tuple[int, str]]:
     """Triggers that never went out are not sent any more, except critical ones; whose end needs no word then."""
     triggers = (
         outbox.c.episode_id.in_(ids),
@@ -57,15 +57,18 @@ def _withdraw(connection: Connection, ids: list[int], now: float) -> set[tuple[i
         .returning(outbox.c.episode_id, outbox.c.receiver)
     ).all()
     dead = connection.execute(sa.select(outbox.c.episode_id, outbox.c.receiver).where(*triggers, never_went_out)).all()
+    tray.superseded.update(row.receiver for row in gone)
     if gone:
         # Neither is news of its change, or its acknowledgement, which stood behind it.
-        connection.execute(
+        behind = connection.execute(
             sa.update(outbox)
             .where(outbox.c.episode_id.in_(ids), outbox.c.state == PENDING, outbox.c.grouped.is_(False))
             .where(sa.tuple_(outbox.c.episode_id, outbox.c.receiver).in_([tuple(row) for row in gone]))
             .where(outbox.c.attempts == 0, outbox.c.action != Action.TRIGGER)
             .values(state=SUPERSEDED, finished_at=now)
+            .returning(outbox.c.receiver)
         )
+        tray.superseded.update(behind.scalars())
     return {(row.episode_id, row.receiver) for row in (*gone, *dead)}
 
 

@@ -15,7 +15,16 @@ from alerter.model import Action, Mark, Severity, Status, Told
 from alerter.outbox.rows import ACCEPTED, COLLAPSED, SUPERSEDED
 from alerter.receivers.base import Memory, Message, Storm
 from alerter.store import episodes as rows
-from alerter.store.schema import episodes, is_firing, is_pending, memories, never_went_out, outbox, tellings
+from alerter.store.schema import (
+    episodes,
+    in_state,
+    is_firing,
+    is_pending,
+    memories,
+    never_went_out,
+    outbox,
+    tellings,
+)
 
 NAMED = 40  # alerts of a storm that a message may name
 _WORTH = 1000  # alerts of a group that are looked at
@@ -43,17 +52,27 @@ class Claim:
 
 def single(connection: Connection, row: Row[Any]) -> Claim:
     """Of one alert."""
-    telling = connection.execute(
-        sa.select(tellings.c.storm, tellings.c.told_at).where(
-            tellings.c.episode_id == row.episode_id, tellings.c.receiver == row.receiver
-        )
-    ).first()
+    telling = _telling(connection, row)
     if telling is not None and telling.storm and row.action != Action.TRIGGER:
         return _after_storm(connection, row, telling.storm)
     if telling is not None and telling.told_at is None and row.action != Action.TRIGGER and _is_lost(connection, row):
         return _settled(_claim(connection, row, Action(row.action), (), row.subject, (row.episode_id,)), SUPERSEDED)
     told = _told(connection, [row.episode_id])
-    return _claim(connection, row, Action(row.action), told, row.subject, (row.episode_id,))
+    return _claim(connection, row, Action(row.action), told, _opened_as(row, telling) or row.subject, (row.episode_id,))
+
+
+def _telling(connection: Connection, row: Row[Any]) -> Any:
+    """How the receiver was told of the row's alert; None if it was not to be."""
+    query = sa.select(tellings.c.storm, tellings.c.told_at)
+    where = (tellings.c.episode_id == row.episode_id, tellings.c.receiver == row.receiver)
+    return connection.execute(query.where(*where)).first()
+
+
+def _opened_as(row: Row[Any], telling: Any) -> str | None:
+    """What the alert's end will close; None if it was not told yet. What is told again opens nothing else beside it."""
+    if telling is None or telling.told_at is None or row.grouped:
+        return None
+    return str(telling.storm or row.subject)
 
 
 def _is_lost(connection: Connection, row: Row[Any]) -> bool:
@@ -100,7 +119,8 @@ def storm(connection: Connection, name: str, members: Sequence[Row[Any]]) -> Cla
     """All alerts of a storm; `members` are its rows."""
     ids = tuple(episode for row in members for episode in json.loads(row.news))
     told, whole = _storm_of(connection, ids)
-    claimed = _claim(connection, members[0], Action.TRIGGER, told, name, ids, whole)
+    subject = _opened_as(members[0], _telling(connection, members[0])) or name
+    claimed = _claim(connection, members[0], Action.TRIGGER, told, subject, ids, whole)
     return replace(claimed, ids=tuple(row.id for row in members), storm=name)
 
 
@@ -121,6 +141,15 @@ def _after_storm(connection: Connection, row: Row[Any], name: str) -> Claim:
 
 def _beside(connection: Connection, row: Row[Any], name: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Rows that wait to tell how alerts of the same storm go on, `row` the first, and the episodes they are about."""
+    before = outbox.alias("before")
+    # What is told again before it ends still needs its own end.
+    behind = sa.exists().where(
+        before.c.receiver == outbox.c.receiver,
+        before.c.subject == outbox.c.subject,
+        in_state(before, "pending"),
+        before.c.action == Action.TRIGGER,
+        before.c.id < outbox.c.id,
+    )
     found = connection.execute(
         sa.select(outbox.c.id, outbox.c.subject, outbox.c.news)
         .join(
@@ -129,6 +158,7 @@ def _beside(connection: Connection, row: Row[Any], name: str) -> tuple[tuple[int
         )
         .where(tellings.c.storm == name, outbox.c.receiver == row.receiver, is_pending)
         .where(outbox.c.action != Action.TRIGGER, outbox.c.lease_until.is_(None), outbox.c.id != row.id)
+        .where(~behind)
     ).all()
     remembered = _remembered(connection, row.receiver, {each.subject for each in found}) if row.grouped else set()
     free = [each for each in found if each.subject not in remembered]

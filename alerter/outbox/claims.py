@@ -17,9 +17,9 @@ from sqlalchemy.engine import Connection, Row
 from alerter.model import Action, digest
 from alerter.outbox.claim import Claim, grouped, single, storm
 from alerter.store import episodes as rows
-from alerter.store.schema import in_state, is_pending, outbox
+from alerter.store.schema import in_state, is_pending, outbox, tellings
 
-LEASE = 30.0  # seconds; a receiver's time limits are shorter
+LEASE = 30.0  # seconds; whoever needs longer renews it
 
 
 @cache  # making a statement takes as long as asking it
@@ -45,6 +45,11 @@ def heads(urgent: bool | None = None) -> sa.Select[Any]:
 
 _is_free = sa.or_(outbox.c.lease_until.is_(None), outbox.c.lease_until < sa.bindparam("moment"))
 _a_trigger = sa.and_(outbox.c.action == Action.TRIGGER, outbox.c.storm.is_(None))
+_told_before = sa.exists().where(
+    tellings.c.episode_id == outbox.c.episode_id,
+    tellings.c.receiver == outbox.c.receiver,
+    tellings.c.told_at.is_not(None),
+)
 
 
 @cache
@@ -103,20 +108,33 @@ def _made(connection: Connection, row: Row[Any], moment: float) -> Claim:
 
 
 def collapse(connection: Connection, receiver: str, moment: float, *, urgent: bool) -> int:
-    """Makes one message of all triggers that may be sent now; answers of how many."""
-    ids = connection.execute(
+    """Makes one message of all triggers that may be sent now; answers of how many.
+
+    What is told again is told apart: it has been opened under other names, which its end closes.
+    """
+    found = connection.execute(
         heads(urgent)
         .where(_a_trigger, outbox.c.attempts == 0)
-        .with_only_columns(outbox.c.id)
+        .with_only_columns(outbox.c.id, _told_before.label("again"))
         .with_for_update(skip_locked=True),
         {"receiver": receiver, "moment": moment},
-    ).scalars().all()  # fmt: skip
-    if len(ids) < 2:
-        return 0
-    name = digest("storm", receiver, str(min(ids)), str(moment))
+    ).all()  # fmt: skip
+    collapsed = 0
+    for again in (False, True):
+        ids = [row.id for row in found if bool(row.again) is again]
+        if len(ids) > 1:
+            name = digest("storm", receiver, str(min(ids)), str(moment))
+            for some in rows.chunks(ids):
+                connection.execute(sa.update(outbox).where(outbox.c.id.in_(some)).values(storm=name))
+            collapsed += len(ids)
+    return collapsed
+
+
+def renew(connection: Connection, ids: Iterable[int], holder: str, moment: float) -> None:
+    """What `holder` is still at stays its own for another lease."""
     for some in rows.chunks(list(ids)):
-        connection.execute(sa.update(outbox).where(outbox.c.id.in_(some)).values(storm=name))
-    return len(ids)
+        where = (outbox.c.id.in_(some), is_pending, outbox.c.lease_by == holder)
+        connection.execute(sa.update(outbox).where(*where).values(lease_until=moment + LEASE))
 
 
 def _lease(connection: Connection, ids: Iterable[int], holder: str, moment: float) -> None:

@@ -1,4 +1,8 @@
-"""What became of a claimed message, and what follows for those who ask later."""
+"""What became of a claimed message, and what follows for those who ask later.
+
+Rows are changed in the order in which those change them who take in: episodes, tellings, outbox. Otherwise PostgreSQL
+would have to end one of two transactions that wait for each other.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +20,13 @@ from alerter.receivers.base import Accepted, DeliveryFailed
 from alerter.store import episodes as rows
 from alerter.store.schema import episodes, memories, outbox, tellings
 
-SURELY_NOT = frozenset({Reason.REJECTED, Reason.RATE_LIMITED, Reason.AUTH, Reason.TOO_LARGE, Reason.TEMPLATE})
+SURELY_NOT = frozenset({Reason.REJECTED, Reason.RATE_LIMITED, Reason.AUTH, Reason.TOO_LARGE})
 """Reasons that say that nothing arrived."""
 
 
 def accept(connection: Connection, claimed: Claim, holder: str, accepted: Accepted, now: float) -> bool:
     """The provider has it; answers whether the lease was still ours, since else another tells of it."""
-    ours = _finish(connection, claimed, holder, now, state=ACCEPTED, reason="", error=accepted.note)
+    _touch(connection, claimed.episodes, now)
     told: dict[str, Any] = {"told_at": now, "fallback_at": None}
     if claimed.storm:
         told["storm"] = claimed.storm
@@ -34,14 +38,13 @@ def accept(connection: Connection, claimed: Claim, holder: str, accepted: Accept
             .values(told)
         )
     _keep(connection, claimed, accepted, now)
-    _touch(connection, claimed.episodes, now)
-    return ours
+    return _finish(connection, claimed, holder, now, state=ACCEPTED, reason="", error=accepted.note)
 
 
 def settle(connection: Connection, claimed: Claim, holder: str, now: float) -> None:
     """It needs no word any more."""
-    _finish(connection, claimed, holder, now, state=claimed.settled, reason="", error="")
     _touch(connection, claimed.episodes, now)
+    _finish(connection, claimed, holder, now, state=claimed.settled, reason="", error="")
 
 
 def postpone(
@@ -61,16 +64,16 @@ def postpone(
     if not counts:
         changes["attempts"] = outbox.c.attempts - 1
     _change(connection, claimed, holder, changes)
-    if failed.reason in SURELY_NOT and claimed.attempts == 1:
+    if failed.reason in SURELY_NOT and claimed.attempts == 1 and not failed.progress:
         _change(connection, claimed, None, {"maybe": False})
 
 
 def bury(connection: Connection, claimed: Claim, holder: str, failed: DeliveryFailed, now: float) -> None:
     """It is not tried any more: a dead letter, until somebody plays it again."""
+    _touch(connection, claimed.episodes, now)
     _finish(connection, claimed, holder, now, state=DEAD, reason=failed.reason, error=failed.text)
     if failed.reason in SURELY_NOT and claimed.attempts == 1:
         _change(connection, claimed, None, {"maybe": False})
-    _touch(connection, claimed.episodes, now)
 
 
 def _finish(connection: Connection, claimed: Claim, holder: str, now: float, **values: Any) -> bool:

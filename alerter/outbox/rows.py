@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -43,6 +44,7 @@ class Tray:
     connection: Connection
     receivers: Mapping[str, Ability]
     now: float
+    superseded: Counter[str] = field(default_factory=Counter)  # by receiver: what needs no word
     _rows: list[dict[str, Any]] = field(default_factory=list)
     _groups: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
 
@@ -62,6 +64,8 @@ class Tray:
         if ability and action not in ability.actions:
             return
         grouped = bool(ability and ability.grouped)
+        if state == SUPERSEDED:
+            self.superseded[receiver] += 1
         row = self._row(receiver, about, action, grouped, marks, note, received_at, state)
         if not grouped or state != PENDING:
             self._rows.append(row)

@@ -185,7 +185,8 @@ def in_state(rows: FromClause, state: str) -> ColumnElement[bool]:
 
 
 is_pending = in_state(outbox, "pending")
+is_dead = in_state(outbox, "dead")
 is_firing = episodes.c.status == literal_column("'firing'")
 is_latest = text("episodes.latest")
-never_went_out = and_(in_state(outbox, "dead"), or_(outbox.c.maybe.is_(False), outbox.c.storm.is_not(None)))
+never_went_out = and_(is_dead, or_(outbox.c.maybe.is_(False), outbox.c.storm.is_not(None)))
 """Of triggers. One of a storm may have arrived, but an alert's own end would not close what it opened."""

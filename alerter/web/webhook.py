@@ -7,8 +7,10 @@ import re
 from collections.abc import Callable
 from functools import partial
 from typing import TypeVar, TypeVarTuple
+from urllib.parse import urlsplit
 
 import anyio
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -34,10 +36,19 @@ class Door:
     """ASGI middleware before all others: counts what webhooks are answered, and hears of those that are lost."""
 
     def __init__(
-        self, app: ASGIApp, tally: Tally, too_large: Callable[[], None], refused: Callable[[str, str], None]
+        self,
+        app: ASGIApp,
+        tally: Tally,
+        too_large: Callable[[], None],
+        refused: Callable[[str, str], None],
+        home: str = "",
     ) -> None:
-        """`too_large` and `refused` (a client's address, a path) are called in threads of their own."""
+        """`too_large` and `refused` (a client's address, a path) are called in threads of their own.
+
+        `home` is the alerter's address as browsers know it, if that is not what they ask for.
+        """
         self._app = app
+        self._home = urlsplit(home).netloc
         self._tally = tally
         self._too_large = too_large
         self._refused = refused
@@ -45,6 +56,10 @@ class Door:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
+            return
+        if scope["method"] == "POST" and not self._is_meant(Headers(scope=scope)):
+            answer = _error(403, "a page of somebody else's sent this by your browser, and is not listened to")
+            await answer(scope, receive, send)
             return
         is_webhook = scope["path"] == "/webhook" or scope["path"].startswith("/webhook/")
         status = 500
@@ -65,6 +80,16 @@ class Door:
         if status == 401:
             client = scope.get("client") or ("", 0)
             await anyio.to_thread.run_sync(self._refused, str(client[0]), scope["path"])
+
+    def _is_meant(self, headers: Headers) -> bool:
+        """Browsers say whose page makes them ask, since they would prove who they are for any. No program does."""
+        origin = headers.get("origin")
+        if origin is None:
+            return True
+        try:
+            return urlsplit(origin).netloc in {headers.get("host", ""), self._home} - {""}
+        except ValueError:
+            return False
 
 
 def routes(intake: Intake, tally: Tally, limit: int, truncated: Callable[[], None]) -> list[Route]:

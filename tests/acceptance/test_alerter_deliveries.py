@@ -1,6 +1,8 @@
 """What a person does about messages by the command line: try, list, play again; and what the runbook tells."""
 
+import getpass
 import os
+import pwd
 import re
 import shlex
 import subprocess
@@ -11,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from alerter.commands import deliveries
 from demo.providers import Fault, PagerDuty, Slack
 from tests.support.alerter import Alerter, alert, command, write
 from tests.support.documents import REPOSITORY, blocks
@@ -100,6 +103,18 @@ def test_dead_letters_are_listed_and_played_again(slack: Slack, tmp_path: Path) 
         eventually(lambda: shown("--state", "accepted"), within=20)
         assert [entry[1:] for entry in alerter.audit()] == [("replayed", "deliveries 1")]
         assert shown("--limit", "1")[0].split()[3] == "accepted"
+
+
+def test_who_played_them_again_is_known_in_a_container_without_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert deliveries._who() == getpass.getuser()
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+
+    def unknown(uid: int) -> None:
+        raise KeyError(uid)
+
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    assert deliveries._who() == f"uid {os.getuid()}"
 
 
 @pytest.mark.parametrize("words", [("list",), ("retry", "1")])

@@ -55,6 +55,21 @@ def test_a_token_or_a_password_and_nobody_else(tmp_path: Path) -> None:
     assert PASSWORD not in alerter.output.read_text()
 
 
+def test_nobody_else_s_page_acknowledges_by_a_browser_that_knows_the_password(tmp_path: Path) -> None:
+    with Alerter(tmp_path, {"external_url": "https://alerts.example.com"}) as alerter:
+        alerter.send(alert("Backlog"))
+
+        def post(path: str, origin: str) -> int:
+            return alerter.client.post(path, json={}, headers={"Origin": origin}).status_code
+
+        for origin in ("https://elsewhere.example.com", "null", "http://alerts.example.com.elsewhere", "http://[", ""):
+            for path in ("/api/v1/alerts/1/ack", "/webhook"):
+                assert post(path, origin) == 403, origin
+        assert alerter.feed()[0]["acknowledged"] is None
+        assert post("/api/v1/alerts/99/ack", alerter.url) == 404
+        assert post("/api/v1/alerts/1/ack", "https://alerts.example.com") == 200
+
+
 def test_mutual_tls(tmp_path: Path) -> None:
     certificates = make_certificates(tmp_path / "certificates")
     tls = {

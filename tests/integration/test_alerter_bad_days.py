@@ -13,7 +13,9 @@ import httpx
 import pytest
 
 from demo.providers import Hook
+from demo.servers import Postgres
 from tests.support.alerter import Alerter, alert
+from tests.support.databases import create_database
 from tests.support.wait import eventually
 
 
@@ -74,6 +76,20 @@ def test_while_another_process_holds_the_lock_the_sender_is_asked_to_come_again(
             other.execute("ROLLBACK")
         assert alerter.send(alert("Locked")).status_code == 200
         eventually(lambda: named(hook) == {"Locked"}, within=30)
+
+
+def test_while_the_database_is_away_what_is_answered_is_counted(hook: Hook, own_pg15: Postgres, tmp_path: Path) -> None:
+    storage = create_database(own_pg15, "empty").url.replace("postgresql://", "postgresql+psycopg://", 1)
+    with Alerter(tmp_path, {**told_by(hook), "storage": storage}) as alerter:
+        own_pg15.kill()
+        assert alerter.send(alert("Away")).status_code == 503
+        eventually(lambda: alerter.value("postwatch_alerter_webhooks_total", code="503") == 1, within=20)
+        # What nobody can know now is not told as if it were so.
+        assert alerter.value("postwatch_alerter_outbox_pending") is None
+        assert alerter.value("postwatch_alerter_receiver_state", state="ok") == 1
+        own_pg15.start()
+        eventually(lambda: alerter.send(alert("Away")).status_code == 200, within=30)
+        eventually(lambda: alerter.value("postwatch_alerter_outbox_pending") == 0, within=30)
 
 
 def test_a_lock_at_the_start_is_told(tmp_path: Path) -> None:

@@ -103,6 +103,9 @@ def test_a_revoked_token_goes_to_the_fallback_and_burns_nothing(providers: Provi
         eventually(lambda: alerter.value("postwatch_alerter_receiver_state", **state) == 1, within=20)
         for number in range(5):
             alerter.send(alert(f"Other{number}"))
+        (own,) = eventually(lambda: alerter.feed(q="PostwatchReceiverFailing"), within=20)
+        assert own["labels"]["receiver"] == "oncall"
+        assert "oncall" not in {each["receiver"] for each in own["deliveries"]}
         asked = len(providers.pagerduty.requests)
         assert asked < 5
         (tmp_path / "key").write_text(providers.pagerduty.routing_key)

@@ -30,8 +30,9 @@ class Daemon:
         self.clock = ManualClock()
         self.store = Store(settings.storage, self.clock)
         self.store.open()
-        self.office = Office(settings, self.store, self.clock, Tally())
-        self.duties = Duties(self.store, self.clock, settings, self.office.policy, self)
+        tally = Tally()
+        self.office = Office(settings, self.store, self.clock, tally)
+        self.duties = Duties(self.store, self.clock, settings, self.office.policy, self, tally)
         self.office.start()
 
     def failing(self, after: float) -> dict[str, tuple[str, bool]]:

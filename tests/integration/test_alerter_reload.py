@@ -5,7 +5,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from alerter.app import Office
+from alerter.model import Reason
+from alerter.receivers.base import DeliveryFailed
+from alerter.settings import AlerterSettings
+from alerter.store.engine import Store
+from alerter.tally import Tally
+from chassis.clock import ManualClock
+from chassis.secrets import SecretUrl
+from chassis.settings import parse
 from demo.providers import Fault, Hook, Slack
 from tests.support.alerter import Alerter, alert
 from tests.support.wait import eventually
@@ -105,6 +115,22 @@ def test_what_waits_is_delivered_by_the_new_configuration(slack: Slack, tmp_path
             alerter.hang_up()
             eventually(lambda: another.posts, within=90)
             eventually(lambda: alerter.value("postwatch_alerter_outbox_pending", receiver="ops") == 0, within=20)
+
+
+def test_a_receiver_that_cannot_be_reached_is_no_better_by_a_reload(tmp_path: Path) -> None:
+    """Unless it is about that receiver."""
+    store = Store(SecretUrl(f"sqlite:///{tmp_path / 'alerter.db'}"), ManualClock())
+
+    def office(before: Office | None, **more: str) -> Office:
+        bus = {"name": "bus", "kind": "webhook", "url": "https://h.example.net", "secret": "s", **more}
+        given = yaml.safe_dump(settings(bus, feed={"keep": "1h" if before else "2h"}))
+        return Office(parse(given, AlerterSettings, {}), store, ManualClock(), Tally(), before)
+
+    first = office(None)
+    first.desks["bus"].circuit.failed(DeliveryFailed(Reason.AUTH, "401", retry=True, opens_circuit=True))
+    second = office(first)
+    assert second.desks["bus"].circuit.refused
+    assert not office(second, secret="another").desks["bus"].circuit.refused
 
 
 def test_a_renewed_secret_counts_without_a_reload(slack: Slack, tmp_path: Path) -> None:

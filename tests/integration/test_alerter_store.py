@@ -63,13 +63,25 @@ def test_a_resolve_waits_for_its_trigger(world: World) -> None:
 
 def test_what_never_went_out_is_superseded_unless_critical(world: World) -> None:
     world.hear(firing("W", "warning"))
-    world.hear(over(firing("W", "warning")))
+    taken = world.hear(over(firing("W", "warning")))
     assert world.states() == [("ops", "trigger", "superseded"), ("ops", "resolve", "superseded")]
+    assert taken.superseded == {"ops": 2}
     world.hear(firing("X", "warning"))
     (claimed,) = world.claim("ops")
     world.hear(over(firing("X", "warning")))  # it is under way: it may arrive
     world.accept(claimed)
     assert world.deliver("ops") == [("resolve", "X")]
+
+
+def test_who_was_told_before_the_others_could_be_hears_of_the_end(world: World) -> None:
+    world.hear(firing("W", "warning"))
+    (claimed,) = world.claim("ops")
+    failure = DeliveryFailed(Reason.RATE_LIMITED, "429", retry=True, progress={"first of two numbers": "done"})
+    with world.store.touch() as connection:
+        outcomes.postpone(connection, claimed, "me", failure, world.clock.now() + 5, counts=False)
+    world.hear(over(firing("W", "warning")))
+    world.clock.advance(6)
+    assert world.deliver("ops") == [("trigger", "W"), ("resolve", "W")]
 
 
 def test_a_lease_ends_and_another_takes_over(world: World) -> None:

@@ -12,7 +12,6 @@ from alerter.intake.states import Change
 from alerter.model import Action, Alert, Reason, Severity
 from alerter.outbox import claims, outcomes
 from alerter.receivers.base import DeliveryFailed
-from alerter.store import episodes as rows
 from alerter.store.schema import outbox
 from tests.support import booked
 from tests.support.booked import World, firing, over
@@ -176,26 +175,3 @@ def test_a_storm_nobody_was_told_of_needs_no_end(world: World) -> None:
     assert (
         sorted(state[1:] for state in world.states()) == [("resolve", "superseded")] * 20 + [("trigger", "dead")] * 20
     )
-
-
-def test_what_is_asked_for_each_webhook_and_delivery_uses_its_index(tmp_path: Path) -> None:
-    world = World(f"sqlite:///{tmp_path / 'alerter.db'}")
-    asked: list[tuple[str, tuple[object, ...]]] = []
-    sa.event.listen(
-        world.store.engine, "before_cursor_execute",
-        lambda _connection, _cursor, statement, parameters, _context, _many: asked.append((statement, parameters)),
-    )  # fmt: skip
-    with world.store.read() as connection:
-        rows.latest(connection, ["a", "b"])
-        claims.look(connection, "ops", 0.0)
-        claims.waiting(connection, "ops", 0.0, 9, urgent=True)
-        plans = {
-            statement: [step[-1] for step in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)]
-            for statement, parameters in asked
-            if statement.startswith("SELECT")
-        }
-    world.store.close()
-    assert len(plans) == 3
-    for steps in plans.values():
-        assert not [step for step in steps if step.startswith("SCAN") and "anon" not in step], steps
-        assert any("episodes_latest" in step or "outbox_pending" in step for step in steps), steps

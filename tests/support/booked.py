@@ -125,3 +125,7 @@ def firing(name: str = "A", severity: str = "critical", group: str = "g", **labe
 
 def over(alert: Alert) -> Alert:
     return replace(alert, status=Status.RESOLVED, ends_at=2000.0)
+
+
+def with_notes(alert: Alert, **annotations: str) -> Alert:
+    return replace(alert, annotations={**alert.annotations, **annotations})

@@ -61,6 +61,7 @@ def test_every_alert_of_its_own_has_its_part_of_the_runbook() -> None:
 def test_nothing_is_reconciled_while_an_alert_says_that_it_cannot_be_seen() -> None:
     (unless,) = Reconcile().unless
     blind = {rule.name for rule in rules() if rule.alert and unless.matches({"alertname": rule.name})}
+    assert unless.matches({"alertname": DEADMAN})  # without Prometheus an alert is gone from Alertmanager as well
     assert blind == {
         "PostwatchExporterDown", "PostwatchExporterAbsent", "PostwatchSamplerFailing", "PostwatchSamplerStale",
     }  # fmt: skip

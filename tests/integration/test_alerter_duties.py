@@ -1,0 +1,135 @@
+"""Alerts about the alerter itself, by several replicas and over restarts: each begins once and ends once."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from alerter.duties.crew import Duties
+from alerter.duties.itself import FAILING
+from alerter.duties.sightings import BELIEVED
+from alerter.model import Severity
+from alerter.routing.policy import DEADMAN
+from alerter.store.schema import episodes, facts
+from alerter.tally import Tally
+from tests.support import booked
+from tests.support.booked import SETTINGS, World, firing, settings_of
+
+PAGE = "https://runbooks.example.com/postwatch/Watchdog.md"
+
+
+@pytest.fixture(params=booked.STORES)
+def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
+    with booked.world(request.param, request, tmp_path) as made:
+        yield made
+
+
+class Replica:
+    """The duties of one process, and what its receivers meet."""
+
+    def __init__(self, world: World) -> None:
+        self.unreachable: set[str] = set()
+        self.duties = Duties(world.store, world.clock, settings_of(SETTINGS), world.policy, self, Tally())
+
+    def failing(self, after: float) -> dict[str, tuple[str, bool]]:
+        return dict.fromkeys(self.unreachable, ("no connection", False))
+
+    def wake(self, receivers: set[str]) -> None:
+        pass
+
+
+def own(world: World, name: str) -> list[str]:
+    """States of all episodes of an own alert, in order."""
+    query = sa.select(episodes.c.status).where(episodes.c.labels.contains(name)).order_by(episodes.c.id)
+    with world.store.read() as connection:
+        return list(connection.execute(query).scalars())
+
+
+def test_one_that_cannot_reach_a_receiver_is_believed_by_one_that_can(world: World) -> None:
+    a, b = Replica(world), Replica(world)
+    a.unreachable = {"oncall"}
+    for _ in range(5):
+        a.duties.tick()
+        b.duties.tick()
+        world.clock.advance(60)
+    assert own(world, FAILING) == ["firing"]
+    b.unreachable = {"oncall"}
+    b.duties.tick()
+    a.unreachable = set()
+    a.duties.tick()
+    assert own(world, FAILING) == ["firing"]
+    b.unreachable = set()
+    b.duties.tick()
+    assert own(world, FAILING) == ["resolved"]
+    with world.store.read() as connection:
+        assert not connection.execute(sa.select(facts).where(facts.c.name.startswith("failing/"))).all()
+
+
+def test_a_restart_does_not_end_what_goes_on(world: World) -> None:
+    before = Replica(world)
+    before.unreachable = {"oncall"}
+    before.duties.tick()
+    after = Replica(world)
+    world.clock.advance(62)
+    after.duties.tick()  # its own minute of patience has just begun
+    assert own(world, FAILING) == ["firing"]
+    after.unreachable = {"oncall"}
+    after.duties.tick()
+    world.clock.advance(BELIEVED)
+    after.duties.tick()
+    assert own(world, FAILING) == ["firing"]
+
+
+def test_what_nobody_says_any_more_ends(world: World) -> None:
+    gone, left = Replica(world), Replica(world)
+    gone.unreachable = {"oncall"}
+    gone.duties.tick()
+    world.clock.advance(BELIEVED + 1)
+    left.duties.tick()
+    left.duties.tick()
+    assert own(world, FAILING) == ["resolved"]
+
+
+def test_a_restart_does_not_bring_the_watchdog_back(world: World) -> None:
+    first = Replica(world)
+    world.clock.advance(181)
+    first.duties.tick()
+    second = Replica(world)
+    second.duties.tick()
+    first.duties.tick()
+    assert own(world, DEADMAN) == ["firing"]
+    world.hear(firing("Watchdog", "none"))
+    second.duties.tick()
+    assert own(world, DEADMAN) == ["resolved"]
+
+
+def test_whoever_starts_gives_the_watchdog_its_time(world: World) -> None:
+    replica = Replica(world)
+    world.clock.advance(170)
+    replica.duties.tick()
+    assert own(world, DEADMAN) == []
+
+
+@pytest.mark.parametrize(
+    ("page", "link"),
+    [
+        (PAGE, "https://runbooks.example.com/postwatch/alerter-says.md#postwatchdeadman"),
+        ("https://runbooks.example.org/general/watchdog", None),  # of somebody else's watchdog
+        ("", None),
+    ],
+)
+def test_an_own_alert_has_a_runbook_where_the_watchdog_has_one(world: World, page: str, link: str | None) -> None:
+    watchdog = firing("Watchdog", "none")
+    world.hear(booked.with_notes(watchdog, runbook_url=page) if page else watchdog)
+    replica = Replica(world)
+    world.clock.advance(181)
+    replica.duties.tick()
+    (told,) = world.claim("oncall")
+    assert told.message is not None
+    assert told.message.alerts[0].alert.annotations.get("runbook_url") == link
+    replica.duties.raise_own("PostwatchWebhookTooLarge", Severity.CRITICAL)
+    (told,) = world.claim("oncall")
+    assert told.message is not None
+    wanted = link and link.replace("deadman", "webhooktoolarge")
+    assert told.message.alerts[0].alert.annotations.get("runbook_url") == wanted
