@@ -1,7 +1,8 @@
 #!/bin/sh
 # confine.sh ROOT KEEP… -- COMMAND…: runs a command as the image does: as 65532 without capabilities, with a root that
-# cannot be written, ROOT/etc/postwatch as /etc/postwatch, and its own empty /tmp and /var/lib/postwatch. KEEP are
-# folders that have to be seen although they lie below /tmp or somebody's home. To be run by `unshare --mount`.
+# cannot be written, ROOT/etc/postwatch as /etc/postwatch, secrets in it readable by its group, and its own empty /tmp
+# and /var/lib/postwatch. KEEP are folders that have to be seen although they lie below /tmp or somebody's home. To be
+# run by `unshare --mount`.
 set -eu
 user=65532
 
@@ -11,6 +12,10 @@ shift
 mount -t tmpfs -o mode=0755 tmpfs /mnt
 cp -a /etc /mnt/etc
 cp -a "$root/etc/postwatch" /mnt/etc/postwatch
+for folder in secrets webhook; do # as fsGroup and defaultMode make them
+    [ ! -e "/mnt/etc/postwatch/$folder" ] || find "/mnt/etc/postwatch/$folder" -type f \
+        -exec chown "root:$user" {} + -exec chmod 0440 {} +
+done
 mkdir /mnt/keep
 
 kept=

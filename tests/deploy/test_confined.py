@@ -120,7 +120,7 @@ def test_the_pod_works_as_a_user_without_rights_on_a_root_that_cannot_be_written
     with ExitStack() as stack:
         processes = {name: stack.enter_context(running(tmp_path, container)) for name, container in of.items()}
         for url in at.values():
-            eventually(lambda url=url: answer(f"{url}/readyz"), within=30)  # type: ignore[misc]  # bound now
+            eventually(lambda url=url: answer(f"{url}/readyz"), within=60)  # type: ignore[misc]  # bound now
         eventually(lambda: depth(answer(f"{at['exporter']}/metrics")) == 7, within=30)
         with pytest.raises(urllib.error.HTTPError, match="401"):
             urllib.request.urlopen(f"{at['alerter']}/webhook", data=b"{}", timeout=5)
