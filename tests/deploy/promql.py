@@ -76,7 +76,7 @@ def _of_the_story() -> Iterator[tuple[int, str]]:
 
 
 def _of_example(path: Path) -> Iterator[str]:
-    """What workers are scaled by: of KEDA the queries; of an autoscaler its metric, as the adapter's rule asks for it."""
+    """What workers are scaled by: of KEDA the queries; of an autoscaler its metric, as the adapter asks for it."""
     spec = yaml.safe_load(path.read_text())["spec"]
     for trigger in spec.get("triggers", []):
         yield trigger["metadata"]["query"]

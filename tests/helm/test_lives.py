@@ -45,7 +45,16 @@ class Release:
 
     def helm(self, command: str, *more: str) -> str:
         """What Helm said. Raises Refused with what it complained of."""
-        line = [HELMS[self.which], command, "postwatch", *more, "--namespace", "mail", "--kube-apiserver", self.url]
+        line: list[str | Path] = [
+            HELMS[self.which],
+            command,
+            "postwatch",
+            *more,
+            "--namespace",
+            "mail",
+            "--kube-apiserver",
+            self.url,
+        ]
         environment = {"PATH": os.environ["PATH"], "HOME": str(self.folder), "GOGC": "off"}
         done = subprocess.run(line, text=True, capture_output=True, env=environment, cwd=self.folder)
         if done.returncode:
