@@ -1,7 +1,7 @@
 """From trouble to a page: the shipped configuration of Prometheus and Alertmanager, all of it real but those told.
 
-All troubles come at once, on one running chain: the figures are those of a bad day. Those that die on the way, and
-ten runs with figures, are in tests/bench/test_soak_chain.py.
+All troubles come at once, on one running chain: the figures are those of a bad day; at its end exporter and alerter
+die. Ten runs with figures are in tests/bench/test_soak_chain.py.
 """
 
 from __future__ import annotations
@@ -88,3 +88,12 @@ def test_nobody_is_told_twice_by_an_alertmanager_that_was_restarted(chain: Chain
     for trouble in TROUBLES.values():
         assert chain.actions(trouble.alert) == ["trigger", "resolve"]
     assert not chain.people.pagerduty.dropped
+
+
+@pytest.mark.usefixtures("mended")
+def test_an_exporter_and_an_alerter_that_die_are_told_straight_within_a_minute(chain: Chain) -> None:
+    """By Alertmanager itself: what is dead tells nobody."""
+    since = {"PostwatchExporterDown": chain.stop_exporter(), "PostwatchAlerterDown": chain.stop_alerter()}
+    for alert, at in since.items():
+        took(at, lambda: chain.straight(alert) == ["trigger"], LIMIT)  # noqa: B023  # called at once
+    eventually(lambda: all(f"FIRING {alert}" in chain.people.slack.shown for alert in since), within=15)
