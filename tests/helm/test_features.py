@@ -1,5 +1,6 @@
 """What each value does."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 import yaml
 
 from tests.helm.chart import CI, Manifest, Refused, config, containers, of_kind, one, pods, render
+from tests.support.documents import REPOSITORY, blocks
 
 ONCALL = {"name": "oncall", "kind": "pagerduty", "routing_key_file": "/etc/postwatch/secrets/alerting/key"}
 TOLD: dict[str, Any] = {
@@ -142,6 +144,21 @@ def test_monitors_find_services_and_name_the_jobs_as_our_rules_do() -> None:
     assert pod["metadata"]["namespace"] == "monitoring"
     assert pod["spec"]["namespaceSelector"] == {"matchNames": ["mail"]}
     assert one(ci("tls"), "ServiceMonitor")["spec"]["endpoints"][0]["scheme"] == "https"
+
+
+def test_one_of_several_exporters_gets_a_job_of_its_own(tmp_path: Path) -> None:
+    """By what docs/kubernetes.md says, in Prometheus' order; the alerter's stays as it is."""
+    (given,) = [block.text for block in blocks(REPOSITORY / "docs" / "kubernetes.md", "yaml") if "regex:" in block.text]
+    rendered = render({**TOLD, **yaml.safe_load(given)}, folder=tmp_path)
+    jobs = set()
+    for monitor in of_kind(rendered, "ServiceMonitor"):
+        job = "what the Service is called"
+        for rule in monitor["spec"]["endpoints"][0]["relabelings"]:
+            assert rule["targetLabel"] == "job"
+            if re.fullmatch(rule.get("regex", ".*"), job):
+                job = rule["replacement"]
+        jobs.add(job)
+    assert jobs == {"postwatch-exporter-eu", "postwatch-alerter"}
 
 
 def test_one_field_of_an_alert_can_be_changed() -> None:
