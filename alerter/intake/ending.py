@@ -60,15 +60,21 @@ def _withdraw(connection: Connection, tray: Tray, ids: list[int], now: float) ->
     tray.superseded.update(row.receiver for row in gone)
     if gone:
         # Neither is news of its change, or its acknowledgement, which stood behind it.
-        behind = connection.execute(
-            sa.update(outbox)
-            .where(outbox.c.episode_id.in_(ids), outbox.c.state == PENDING, outbox.c.grouped.is_(False))
-            .where(sa.tuple_(outbox.c.episode_id, outbox.c.receiver).in_([tuple(row) for row in gone]))
-            .where(outbox.c.attempts == 0, outbox.c.action != Action.TRIGGER)
-            .values(state=SUPERSEDED, finished_at=now)
-            .returning(outbox.c.receiver)
+        # It is looked for first: mostly there is none.
+        news = (outbox.c.state == PENDING, outbox.c.attempts == 0, outbox.c.action != Action.TRIGGER)
+        query = sa.select(outbox.c.id, outbox.c.episode_id, outbox.c.receiver).where(
+            outbox.c.episode_id.in_(ids), outbox.c.grouped.is_(False), *news
         )
-        tray.superseded.update(behind.scalars())
+        told_nobody = {tuple(row) for row in gone}
+        behind = [row.id for row in connection.execute(query) if (row.episode_id, row.receiver) in told_nobody]
+        if behind:
+            spared = connection.execute(
+                sa.update(outbox)
+                .where(outbox.c.id.in_(behind), *news)
+                .values(state=SUPERSEDED, finished_at=now)
+                .returning(outbox.c.receiver)
+            )
+            tray.superseded.update(spared.scalars())
     return {(row.episode_id, row.receiver) for row in (*gone, *dead)}
 
 

@@ -73,6 +73,17 @@ def test_what_never_went_out_is_superseded_unless_critical(world: World) -> None
     assert world.deliver("ops") == [("resolve", "X")]
 
 
+def test_neither_is_news_of_what_never_went_out(world: World) -> None:
+    warning, other = firing("W", "warning"), firing("X", "warning")
+    world.hear(warning, other)
+    world.deliver("ops")
+    world.hear(over(other))
+    world.hear(firing("X", "warning"), replace(warning, annotations={"summary": "worse"}))
+    world.hear(replace(firing("X", "warning"), annotations={"summary": "worse"}))
+    assert world.hear(over(other)).superseded == {"ops": 3}
+    assert world.deliver("ops") == [("resolve", "X"), ("update", "W")]
+
+
 def test_who_was_told_before_the_others_could_be_hears_of_the_end(world: World) -> None:
     world.hear(firing("W", "warning"))
     (claimed,) = world.claim("ops")
