@@ -120,7 +120,7 @@ class Alerter:
             assert started, "it has not started yet"
             return str(started[-1]["url"])
 
-        self.url = eventually(listens, within=60)
+        self.url = eventually(listens, within=120)
         self.client = httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {TOKEN}"}, timeout=30)
 
     def kill(self) -> None:
