@@ -146,7 +146,8 @@ BOARD = Board(
                             "60 * sum by (sampler, source, reason)"
                             f" (rate(postwatch_sampler_failures_total{{{CHOSEN}}}[{RATE}])) > 0",
                             f"rate(postwatch_sampler_failures_total{{{CHOSEN}}}[{RATE}])",
-                            sampler="every sampler",
+                            sampler="every",
+                            source="sampler",
                             reason="no failure",
                         ),
                         "{{sampler}} {{source}}: {{reason}}",
