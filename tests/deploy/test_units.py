@@ -93,6 +93,12 @@ def confined(process: psutil.Process) -> None:
     assert "rw" in options["/var/lib/private/postwatch"] or "rw" in options["/var/lib/postwatch"]
 
 
+def well(exposition: str) -> bool:
+    """Whether every sampler has looked, and could."""
+    up = [line.rpartition(" ")[2] for line in exposition.splitlines() if line.startswith("postwatch_sampler_up{")]
+    return len(up) > 3 and {float(each) for each in up} == {1.0}
+
+
 def test_both_units_run_hardened_and_do_their_work(
     database: Database, redis_server: RedisServer, tmp_path: Path
 ) -> None:
@@ -114,6 +120,7 @@ def test_both_units_run_hardened_and_do_their_work(
             try:
                 at = f"http://{exporter['web']['listen']}/metrics"
                 eventually(lambda: depth(answer(at)) == 7, within=60)
+                eventually(lambda: well(answer(at)), within=30)
                 assert "postwatch_host_memory_usage_ratio" in answer(at)
                 told = {"Authorization": "Bearer a token", "Content-Type": "application/json"}
                 to = f"http://{alerter['web']['listen']}/webhook"
