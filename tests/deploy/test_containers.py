@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from compose_spec import PyCompose
 
 from alerter.settings import AlerterSettings, read
 from chassis.settings import load, secrets_in
@@ -67,6 +69,19 @@ def test_ports_are_those_of_the_code_and_the_health_check_asks_one_of_them() -> 
 
 
 # Compose
+
+
+def test_compose_is_what_the_specification_says() -> None:
+    # Its variables filled in and its merges done, as an engine has them before it looks.
+    plain = re.sub(r"\$\{\w+:-(\w+)\}", r"\1", (DEPLOY / "compose.yaml").read_text())
+    text = json.dumps({key: value for key, value in yaml.safe_load(plain).items() if not key.startswith("x-")})
+    read = PyCompose.from_json(text)
+    read.validate()
+    assert set(read.services or {}) == set(SERVICES)
+    for right, wrong in (('"read_only"', '"readonly"'), ('"2s"', '"2 secs"')):
+        assert right in text
+        with pytest.raises(ValueError, match=r"extension key|duration"):
+            PyCompose.from_json(text.replace(right, wrong, 1))
 
 
 def test_every_file_that_compose_mounts_is_there() -> None:
