@@ -35,6 +35,7 @@ def sent(data: bytes) -> Any:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # or each answer waits 40 ms for the client to acknowledge its head
     server: _Server
 
     def log_message(self, format: str, *args: Any) -> None:
