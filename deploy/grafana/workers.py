@@ -1,7 +1,7 @@
 """Worker Performance."""
 
 from deploy.grafana.boards import SOURCE, Board, Section, Variable
-from deploy.grafana.colours import BLUE, GREEN, NONE_IS_BETTER, NONE_IS_WELL, PLAIN, RED, YELLOW, steps
+from deploy.grafana.colours import BLUE, GREEN, GREY, NONE_IS_BETTER, NONE_IS_WELL, PLAIN, RED, YELLOW, steps
 from deploy.grafana.panels import Line, Look, bars, lines, tile
 from deploy.grafana.promql import RATE, ratio
 from deploy.grafana.promql import SOURCE as OF_SOURCE
@@ -98,7 +98,7 @@ BOARD = Board(
                         Label("worker", "Worker"),
                         Label("source", "Source", 90),
                         Column("Last heartbeat", SILENCE, "s", 130, decimals=0,
-                            colours=steps(GREEN, (30, YELLOW), (60, RED))),
+                            colours=steps(GREY, (30, YELLOW), (60, RED))),
                         Column("Running", gauge("jobs_running"), "none", 90),
                         Column("Capacity", gauge("capacity"), "none", 90),
                         Column("In use", UTILIZATION, "percentunit", 90,
