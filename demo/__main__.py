@@ -50,7 +50,8 @@ def main() -> None:
 def run(argv: list[str]) -> int:
     """The exit code: 0 as wished, 1 if something failed, 2 for a mistake on the command line."""
     options = _arguments(argv)
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    # SIGINT too: it is ignored in what a script has started in the background.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     live = sys.stdout.isatty() and not options.no_tty
     console = Console(force_terminal=None if live else False)
