@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from alerter.app import build_receiver
 from alerter.commands.example import labels_of, message
 from alerter.commands.terminal import console, tell
+from alerter.delivery.office import build_receiver
 from alerter.messages.telling import tell as telling_of
 from alerter.messages.templates import TemplateFailed, Templates
 from alerter.messages.texts import plain

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from alerter.app import Office
+from alerter.delivery.office import Office
 from alerter.duties.crew import TICK, Duties
 from alerter.intake import booking
 from alerter.model import Alert, Status

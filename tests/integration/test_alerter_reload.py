@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from alerter.app import Office
+from alerter.delivery.office import Office
 from alerter.model import Reason
 from alerter.receivers.base import DeliveryFailed
 from alerter.settings import AlerterSettings
