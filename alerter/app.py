@@ -20,19 +20,20 @@ from alerter.settings import AlerterSettings, remarks
 from alerter.showing import VERSION, Showing
 from alerter.store import auditing
 from alerter.store.auditing import Deed
-from alerter.store.engine import Store, StoreFailed
+from alerter.store.engine import Store, StoreFailed, StoreUnusable
 from alerter.tally import Tally
 from alerter.web import feed, hearing, landing, webhook
 from chassis import interpreter
 from chassis.clock import Clock
 from chassis.exposition import Board, BoardEndpoint
 from chassis.lifecycle import ReloadState
-from chassis.log import get_logger
+from chassis.log import Repeats, get_logger
 from chassis.settings import SettingsError
 from chassis.web import Ready, Server, build_app
 
 log = get_logger(__name__)
 
+_KNOCK = 2.0  # seconds between looks whether a server that was away at the start is there
 REFUSALS = 60.0  # seconds between audit entries of refused log-ins from one address
 
 
@@ -65,18 +66,45 @@ class App:
         return self._server.url
 
     def start(self) -> None:
-        """Open the store, listen, deliver. Raises StoreFailed or ListenFailed."""
+        """Open the store, listen, deliver. Raises StoreUnusable or ListenFailed, and StoreFailed of SQLite."""
         interpreter.prepare()
-        self._store.open()
-        with self._store.write() as connection:
-            overview.free_leases(connection, self._store, self._clock.now())
-        self._showing.publish()
+        self._open()
         self._intake.start()
         self._server.start()
         self._office.start()
         self._duties.start()
         log.info("started", version=VERSION, url=self._server.url, receivers=len(self._office.desks))
         self._remark()
+
+    def _open(self) -> None:
+        """A server that is away is waited for: whoever ends is begun anew later and later by those who watch it."""
+        try:
+            self._store.open()
+        except StoreUnusable:
+            raise
+        except StoreFailed as error:
+            if self._store.is_sqlite:
+                raise
+            self._duties.trouble = str(error)
+            threading.Thread(target=self._open_later, args=(error,), name="opening", daemon=True).start()
+            return
+        with self._store.write() as connection:
+            overview.free_leases(connection, self._store, self._clock.now())
+        self._showing.publish()
+
+    def _open_later(self, error: StoreFailed) -> None:
+        repeats = Repeats(log)
+        while True:
+            repeats.failed("store", "waiting for the store; alerts are answered 503 meanwhile", reason=str(error))
+            if self._stopping.wait(_KNOCK):
+                return
+            try:
+                self._store.open()
+            except StoreFailed as again:
+                error = again
+            else:
+                repeats.recovered("store", "store is there")
+                return
 
     def reload(self) -> None:
         """Take over the configuration as it is now. Raises SettingsError, and then nothing has changed."""

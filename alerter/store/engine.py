@@ -51,8 +51,10 @@ class Store:
         """Nothing is opened yet. Raises StoreUnusable if `url` is none."""
         text = url.reveal()
         self.safe_url = safe_url(text)
+        self._url = url
         self._clock = clock
         self._alone: int | None = None
+        self._closed: StoreFailed | None = None
         try:
             parsed = make_url(text)
         except ArgumentError:
@@ -70,15 +72,23 @@ class Store:
         self._writers = Writers(self.engine)  # of SQLite
 
     def open(self) -> None:
-        """Makes or verifies the database, which is ours alone until `close`. Raises StoreUnusable or StoreFailed."""
+        """Makes or verifies the database, which is ours alone until `close`. Raises StoreUnusable or StoreFailed.
+
+        May be tried again; until it has done so, nothing is written or read.
+        """
         if self.is_sqlite:
             self._own_file()
             self._stay_alone()
-        with self._told():
-            with self.engine.connect() as connection:
-                if self.is_sqlite:
-                    self._verify(connection)
-            self._migrate()
+        try:
+            with self._named():
+                with self.engine.connect() as connection:
+                    if self.is_sqlite:
+                        self._verify(connection)
+                self._migrate()
+        except StoreFailed as error:
+            self._closed = error
+            raise
+        self._closed = None
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -166,7 +176,7 @@ class Store:
             raise failures.damaged(self._file)
 
     def _migrate(self) -> None:
-        with self.write() if self.is_sqlite else self.engine.begin() as connection:
+        with self._writers.write() if self.is_sqlite else self.engine.begin() as connection:
             if not self.is_sqlite:
                 connection.execute(sa.text("SELECT pg_advisory_xact_lock(:n)"), {"n": _MIGRATING})
             if _revision(connection) != REVISION:
@@ -175,6 +185,13 @@ class Store:
 
     @contextmanager
     def _told(self) -> Iterator[None]:
+        if self._closed is not None:
+            raise StoreFailed(str(self._closed))
+        with self._named():
+            yield
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
         try:
             yield
         except DBAPIError as error:
@@ -187,7 +204,7 @@ class Store:
     def _failure(self, error: BaseException) -> StoreFailed:
         if isinstance(error, sqlite3.Error):
             return failures.of_sqlite(error, self._file)
-        return failures.of_postgresql(error, self.safe_url)
+        return failures.of_postgresql(error, self.safe_url, self._url)
 
 
 def _limit(connection: Connection, *lock: str, **values: object) -> None:

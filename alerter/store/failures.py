@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from pathlib import Path
 
 import psycopg
 
-_SQLSTATES = {"28": "the log-in is refused", "53": "it has no room left", "57": "it is shutting down"}
+from chassis.secrets import Secret, redact
+
+_HOPELESS = ("28", "3D")  # SQLSTATE classes: the log-in is refused, no such database
+# libpq gives no SQLSTATE for what happens before the server lets us in.
+_REFUSALS = ("authentication failed", "no password supplied", "does not exist", "no pg_hba.conf entry")
+_ADVICE = "check user, password and database in `storage`, and pg_hba.conf"
 _SQLITE = {
     "SQLITE_FULL": "the disk is full; free some of it, and all goes on",
     "SQLITE_BUSY": "another process holds its lock; `fuser` shows which",
@@ -34,14 +40,20 @@ def of_sqlite(error: sqlite3.Error, file: Path) -> StoreFailed:
     return StoreFailed(f"storage: {file}: {text}")
 
 
-def of_postgresql(error: BaseException, safe_url: str) -> StoreFailed:
-    """What an error of PostgreSQL's means, or of a connection to it."""
-    state = error.sqlstate if isinstance(error, psycopg.Error) else None
-    if not isinstance(error, psycopg.Error) or not state:
-        return StoreFailed(f"storage: no connection to {safe_url}")
-    text = _SQLSTATES.get(state[:2]) or error.diag.message_primary or type(error).__name__
-    kind = StoreUnusable if state[:2] in ("28", "3D") else StoreFailed
-    return kind(f"storage: {text} ({safe_url})")
+def of_postgresql(error: BaseException, safe_url: str, secret: Secret) -> StoreFailed:
+    """What an error of PostgreSQL's means, or of a connection to it. `secret` is masked, whoever quotes it."""
+    state = (error.sqlstate if isinstance(error, psycopg.Error) else None) or ""
+    said = error.diag.message_primary if state and isinstance(error, psycopg.Error) else str(error)
+    words = redact(_own_words(said or type(error).__name__), [secret])
+    hopeless = state[:2] in _HOPELESS or (not state and any(each in words for each in _REFUSALS))
+    kind = StoreUnusable if hopeless else StoreFailed
+    return kind(f"storage: {safe_url}: {words}{f'; {_ADVICE}' if hopeless else ''}")
+
+
+def _own_words(text: str) -> str:
+    """What the server said, or why there is no connection, without libpq's addresses and advice, on one line."""
+    line = " ".join(text.split()).partition(" Is the server running")[0].removeprefix("connection failed: ")
+    return re.sub(r"^connection to server at .+? failed: ", "", line).removeprefix("FATAL: ").strip()
 
 
 def damaged(file: Path) -> StoreUnusable:

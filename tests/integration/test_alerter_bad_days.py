@@ -136,8 +136,35 @@ def test_a_folder_that_cannot_be_used(tmp_path: Path, place: str) -> None:
     assert "the folder has to exist and be writable" in refused(alerter)
 
 
-def test_no_postgresql_at_the_start(tmp_path: Path) -> None:
-    alerter = Alerter(tmp_path, {"storage": "postgresql+psycopg://jo:secret-word@127.0.0.1:1/alerts"})
-    said = refused(alerter)
-    assert "no connection to" in said
+def test_postgresql_that_is_away_at_the_start_is_waited_for(hook: Hook, own_pg15: Postgres, tmp_path: Path) -> None:
+    storage = create_database(own_pg15, "empty").url.replace("postgresql://", "postgresql+psycopg://", 1)
+    storage = storage.replace("@", ":secret-word@", 1)
+    own_pg15.kill()
+    with Alerter(tmp_path, {**told_by(hook), "storage": storage}) as alerter:
+        assert httpx.get(f"{alerter.url}/healthz").status_code == 200
+        ready = httpx.get(f"{alerter.url}/readyz")
+        assert ready.status_code == 503
+        assert "Connection refused" in ready.text
+        assert alerter.send(alert("Early")).status_code == 503
+        assert alerter.client.get("/api/v1/alerts").status_code == 503
+        assert alerter.client.get("/").status_code == 503
+        (said,) = alerter.logged("waiting for the store; alerts are answered 503 meanwhile")
+        assert "Connection refused" in said["reason"]
+        own_pg15.start()
+        eventually(lambda: alerter.send(alert("Early")).status_code == 200, within=30)
+        eventually(lambda: named(hook) == {"Early"}, within=20)
+        eventually(lambda: httpx.get(f"{alerter.url}/readyz").status_code == 200, within=20)
+        assert alerter.logged("store is there")
+        assert "secret-word" not in alerter.output.read_text(encoding="utf-8")
+
+
+def test_postgresql_that_is_away_keeps_nobody_from_stopping(tmp_path: Path) -> None:
+    with Alerter(tmp_path, {"storage": "postgresql+psycopg://jo@127.0.0.1:1/alerts"}) as alerter:
+        assert alerter.stop() == 0
+
+
+def test_postgresql_that_refuses_us_at_the_start(pg15: Postgres, tmp_path: Path) -> None:
+    address = pg15.url("postgres", "nobody").replace("postgresql://", "postgresql+psycopg://", 1)
+    said = refused(Alerter(tmp_path, {"storage": address.replace("@", ":secret-word@", 1)}))
+    assert 'role "nobody" does not exist; check user, password and database in `storage`' in said
     assert "secret-word" not in said
