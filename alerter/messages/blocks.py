@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from alerter.messages.clean import cut
-from alerter.messages.telling import Line, Telling, lasting
+from alerter.messages.lines import Line, lasting
+from alerter.messages.telling import Telling
 from alerter.model import Severity
 
 BLOCKS = 50

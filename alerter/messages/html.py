@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from alerter.messages.lines import lasting
 from alerter.messages.sandbox import environment
-from alerter.messages.telling import Telling, lasting
+from alerter.messages.telling import Telling
 from alerter.model import Severity
 
 _COLOURS = {

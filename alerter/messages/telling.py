@@ -4,48 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import quote
 
-from alerter.messages.clean import clean, line, link
+from alerter.messages.clean import line, link
+from alerter.messages.lines import Line, in_words
 from alerter.messages.message import Message
-from alerter.model import Action, Alert, Mark, Severity, Status, Told
+from alerter.messages.times import moment
+from alerter.model import Action, Mark, Severity
 
 NAMED = 40  # alerts told one by one in a message; the others are counted
 
-# Labels that say where it is, in the order in which a person would say it.
-_PLACE = [
-    "queue",
-    "priority",
-    "target",
-    "kind",
-    "worker",
-    "ip",
-    "blocklist",
-    "database",
-    "redis",
-    "pool",
-    "table",
-    "mount",
-    "device",
-    "source",
-    "receiver",
-    "instance",
-]
-_NO_PLACE = {"alertname", "severity", "service", "job", "summary"}
-
-# What is at stake where an alert does not say it itself (annotation `impact`), by service.
-_IMPACT = {
-    "queues": "Jobs wait longer than they should; mail may go out late.",
-    "workers": "Fewer jobs are worked off; mail may go out late.",
-    "database": "Jobs may neither be taken nor finished; customers may see errors.",
-    "postgres": "Jobs may neither be taken nor finished; customers may see errors.",
-    "redis": "Jobs may not be handed to workers; mail may go out late.",
-    "smtp": "Mail may not be accepted or delivered.",
-    "reputation": "Mail to some providers may be refused or end as spam.",
-    "api": "Customers may see errors.",
-}
 _REMARKS = {
     Mark.TEST: "This is a test: nothing is wrong.",
     Mark.FALLBACK: "You are told because those who should have been could not be reached in time.",
@@ -53,33 +21,6 @@ _REMARKS = {
     Mark.REPEAT: "You were told before; it still goes on.",
     Mark.RECONCILED: "Alertmanager does not report it any more, or it is silenced there.",
 }
-
-
-@dataclass(frozen=True)
-class Line:
-    """One alert, in words that are fit for any protocol. Times are epoch seconds; empty: not said."""
-
-    id: int
-    name: str
-    firing: bool
-    severity: Severity
-    service: str
-    where: str
-    summary: str
-    description: str
-    impact: str
-    since: float
-    until: float | None
-    acknowledged_by: str
-    note: str
-    runbook: str
-    dashboard: str
-    silence: str
-    graph: str
-    news: bool
-    source: str
-    labels: Mapping[str, str]
-    annotations: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -141,14 +82,14 @@ class Telling:
             "marks": sorted(mark.value for mark in self.marks),
             "now": moment(self.now),
             "url": self.home,
-            "alerts": [_line_data(each, self.now) for each in self.lines],
+            "alerts": [each.data(self.now) for each in self.lines],
         }
 
 
 def tell(message: Message, now: float, external_url: str) -> Telling:
     """What `message` says at the moment `now`."""
     lines = sorted(
-        (_line(told, not message.news or told.alert.fingerprint in message.news) for told in message.alerts),
+        (in_words(told, news=not message.news or told.alert.fingerprint in message.news) for told in message.alerts),
         key=lambda each: (not each.firing, each.severity.rank, not each.news, each.since),
     )
     storm = message.storm
@@ -206,113 +147,3 @@ def _remarks(message: Message, lines: list[Line], count: int) -> Iterator[str]:
             yield f"Acknowledged by {lines[0].acknowledged_by}."
         if lines[0].note and lines[0].note != line(message.note, 500):
             yield lines[0].note
-
-
-def _line(told: Told, news: bool) -> Line:
-    alert = told.alert
-    labels = {line(name, 200): clean(value, 1000) for name, value in alert.labels.items()}
-    notes = {line(name, 200): clean(value, 4000) for name, value in alert.annotations.items()}
-    service = line(alert.service, 100)
-    firing = alert.status is Status.FIRING
-    return Line(
-        id=told.id,
-        name=line(alert.name, 200),
-        firing=firing,
-        severity=alert.severity,
-        service=service,
-        where=_where(labels),
-        summary=line(alert.summary, 500),
-        description=clean(alert.annotations.get("description", ""), 2000).strip(),
-        impact=line(alert.annotations.get("impact", ""), 500)
-        or (_IMPACT.get(service.lower(), "") if alert.severity in (Severity.CRITICAL, Severity.WARNING) else ""),
-        since=alert.starts_at,
-        until=None if firing else alert.ends_at,
-        acknowledged_by=line(told.acknowledged_by, 100),
-        note=line(told.note, 500),
-        runbook=link(alert.annotations.get("runbook_url", "")),
-        dashboard=link(alert.annotations.get("dashboard_url", "")),
-        silence=_silence(alert),
-        graph=link(alert.generator_url),
-        news=news,
-        source=line(alert.source, 100),
-        labels=labels,
-        annotations=notes,
-    )
-
-
-def _where(labels: Mapping[str, str]) -> str:
-    named = [f"{name} {line(labels[name], 120)}" for name in _PLACE if labels.get(name)]
-    if not named:
-        named = [f"{name} {line(value, 120)}" for name, value in sorted(labels.items()) if name not in _NO_PLACE]
-    return ", ".join(named[:6])
-
-
-def _silence(alert: Alert) -> str:
-    """Alertmanager's form for a new silence, filled with the alert's labels."""
-    home = link(alert.external_url)
-    if not home:
-        return ""
-    matchers = [f"{name}={_quoted(clean(value, 500))}" for name, value in sorted(alert.labels.items())]
-    return link(f"{home.rstrip('/')}/#/silences/new?filter={quote('{' + ', '.join(matchers) + '}', safe='')}")
-
-
-def _quoted(value: str) -> str:
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'"{escaped}"'
-
-
-def _line_data(each: Line, now: float) -> dict[str, Any]:
-    return {
-        "id": each.id,
-        "name": each.name,
-        "status": "firing" if each.firing else "resolved",
-        "severity": each.severity.value,
-        "service": each.service,
-        "where": each.where,
-        "summary": each.summary,
-        "description": each.description,
-        "impact": each.impact,
-        "since": moment(each.since),
-        "until": "" if each.until is None else moment(each.until),
-        "lasted": span((now if each.until is None else each.until) - each.since),
-        "acknowledged_by": each.acknowledged_by,
-        "note": each.note,
-        "runbook_url": each.runbook,
-        "dashboard_url": each.dashboard,
-        "silence_url": each.silence,
-        "graph_url": each.graph,
-        "news": each.news,
-        "source": each.source,
-        "labels": dict(each.labels),
-        "annotations": dict(each.annotations),
-    }
-
-
-def moment(at: float) -> str:
-    """Epoch seconds as a person reads them, in UTC: '2026-11-22 03:12 UTC'."""
-    try:
-        return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")
-    except (ValueError, OverflowError, OSError):
-        return "an unknown time"
-
-
-def span(seconds: float) -> str:
-    """A length of time, to two units: '45 s', '12 min', '3 h 20 min', '2 d 4 h'."""
-    seconds = max(seconds, 0.0)
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    minutes = int(seconds // 60)
-    if minutes < 60:
-        return f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    if hours < 24:
-        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
-    days, hours = divmod(hours, 24)
-    return f"{days} d {hours} h" if hours else f"{days} d"
-
-
-def lasting(each: Line, now: float) -> str:
-    """Since when, or how long it was: 'since 2026-11-22 03:12 UTC (12 min)'."""
-    if each.until is None:
-        return f"since {moment(each.since)} ({span(now - each.since)})"
-    return f"from {moment(each.since)}, for {span(each.until - each.since)}"

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 from alerter.messages.clean import cut
 from alerter.messages.gsm import to_gsm, units
-from alerter.messages.telling import Line, Telling, lasting, moment
+from alerter.messages.lines import Line, lasting
+from alerter.messages.telling import Telling
+from alerter.messages.times import moment
 
 ONE_SMS = 160  # GSM characters
 LONGEST_SMS = 1600  # characters that Twilio takes

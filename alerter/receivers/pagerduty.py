@@ -14,7 +14,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from alerter.messages.clean import cut
-from alerter.messages.telling import Line, Telling, lasting, tell
+from alerter.messages.lines import Line, lasting
+from alerter.messages.telling import Telling, tell
 from alerter.messages.templates import Template
 from alerter.model import Action, Reason, Severity
 from alerter.receivers.base import Accepted, DeliveryFailed, Ear, Message, Rate, ReceiverContext, Tells

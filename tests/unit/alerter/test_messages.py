@@ -11,7 +11,9 @@ from alerter.messages import blocks, texts
 from alerter.messages.clean import clean, cut, line, link
 from alerter.messages.gsm import to_gsm, units
 from alerter.messages.html import html
-from alerter.messages.telling import lasting, moment, span, tell
+from alerter.messages.lines import lasting
+from alerter.messages.telling import tell
+from alerter.messages.times import moment, span
 from alerter.model import Action, Alert, Mark, Severity, Status
 from demo.providers.server import texts as all_texts
 from tests.support.telling import HOME, NOON, alert, message, storm
