@@ -1,15 +1,18 @@
-"""Options that every receiver shares."""
+"""Options that receivers share: all of them, and those that speak HTTP."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 from typing import Annotated, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, GetCoreSchemaHandler, StringConstraints
+from pydantic import AfterValidator, Field, GetCoreSchemaHandler, StringConstraints
 from pydantic_core import CoreSchema, core_schema
 
-from chassis.settings import Settings
+from chassis.address import Address
+from chassis.secrets import SecretUrl
+from chassis.settings import InputFile, Settings
 from chassis.units import duration, found
 
 _RATE = re.compile(r"(\d{1,6})\s*/\s*(s|sec|min|m|h)", re.ASCII)
@@ -49,6 +52,40 @@ class Rate:
         return core_schema.no_info_plain_validator_function(cls.parse, serialization=core_schema.to_string_ser_schema())
 
 
+def check_url(url: str) -> str:
+    """`url` if a message may be sent there: https, or http on this machine. ValueError says what is wrong."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        raise ValueError("is no URL; write e.g. https://example.com") from None
+    if parts.scheme not in ("http", "https") or not host:
+        raise ValueError("is no URL of a web service; write e.g. https://example.com")
+    if parts.username is not None or parts.fragment:
+        raise ValueError("has a user or a fragment, which have no place here")
+    if any(character <= " " or character == "\x7f" for character in url):
+        raise ValueError("has blanks or control characters in it")
+    if parts.scheme == "http" and not Address(host, port or 80).is_loopback:
+        raise ValueError("is not encrypted; https is needed except on this machine (127.0.0.1, localhost)")
+    return url
+
+
+def _service_url(url: str) -> str:
+    return check_url(url).rstrip("/")
+
+
+def _secret_url(secret: SecretUrl) -> SecretUrl:
+    if secret.path is None:
+        check_url(secret.reveal())
+    return secret
+
+
+ServiceUrl = Annotated[str, AfterValidator(_service_url)]
+"""The address of an API: https, or http on this machine."""
+HiddenUrl = Annotated[SecretUrl, AfterValidator(_secret_url)]
+"""An address that lets in whoever knows it."""
+
+
 class ReceiverOptions(Settings):
     """Options of any receiver; a kind adds its own, and its provider's limit as the default of `rate`."""
 
@@ -60,3 +97,9 @@ class ReceiverOptions(Settings):
     def needs(self) -> str:
         """The host without which it reaches nobody, if it may be one of those that are watched; else empty."""
         return ""
+
+
+class HttpOptions(ReceiverOptions):
+    """Options of receivers that speak HTTP."""
+
+    ca_file: InputFile | None = Field(None, description="PEM certificates to trust instead of the usual ones.")

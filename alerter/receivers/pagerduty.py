@@ -19,8 +19,9 @@ from alerter.messages.telling import Telling, tell
 from alerter.messages.templates import Template
 from alerter.model import Action, Reason, Severity
 from alerter.receivers.base import Accepted, DeliveryFailed, Ear, Message, Rate, ReceiverContext, Tells
+from alerter.receivers.options import HttpOptions, ServiceUrl
 from alerter.receivers.pagerduty_hooks import PagerDutyEar
-from alerter.receivers.wire import Answer, HttpOptions, ServiceUrl, Wire, reveal
+from alerter.receivers.wire import Answer, Wire, reveal
 from chassis.secrets import Secret
 from chassis.settings import Settings
 

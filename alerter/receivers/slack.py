@@ -17,7 +17,8 @@ from alerter.messages.telling import Telling, tell
 from alerter.messages.templates import Template
 from alerter.model import Action, Mark, Reason
 from alerter.receivers.base import Accepted, DeliveryFailed, Memory, Message, Rate, ReceiverContext, Tells
-from alerter.receivers.wire import Answer, HiddenUrl, HttpOptions, ServiceUrl, Wire, reveal, reveal_url
+from alerter.receivers.options import HiddenUrl, HttpOptions, ServiceUrl
+from alerter.receivers.wire import Answer, Wire, reveal, reveal_url
 from chassis.secrets import Secret
 from chassis.settings import Settings
 

@@ -16,8 +16,9 @@ from alerter.messages.templates import Template
 from alerter.messages.texts import LONGEST_SMS, fit_sms, short
 from alerter.model import Action, Reason
 from alerter.receivers.base import Accepted, DeliveryFailed, Message, Rate, ReceiverContext, Tells
+from alerter.receivers.options import HttpOptions, ServiceUrl
 from alerter.receivers.recipients import Recipients
-from alerter.receivers.wire import Answer, HttpOptions, ServiceUrl, Wire, reveal
+from alerter.receivers.wire import Answer, Wire, reveal
 from chassis.secrets import Secret
 from chassis.settings import Settings
 

@@ -17,7 +17,8 @@ from pydantic import Field
 from alerter.messages.telling import tell
 from alerter.model import Action, Told
 from alerter.receivers.base import Accepted, Message, Rate, ReceiverContext, Tells
-from alerter.receivers.wire import HiddenUrl, HttpOptions, Wire, reveal, reveal_url
+from alerter.receivers.options import HiddenUrl, HttpOptions
+from alerter.receivers.wire import Wire, reveal, reveal_url
 from chassis.secrets import Secret
 
 KIND = "webhook"

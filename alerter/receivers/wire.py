@@ -14,19 +14,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 import requests
 import urllib3
-from pydantic import AfterValidator, Field
 from requests.utils import get_environ_proxies
 
 from alerter.model import Reason
-from alerter.receivers.base import DeliveryFailed, ReceiverOptions
-from chassis.address import Address
+from alerter.receivers.base import DeliveryFailed
+from alerter.receivers.options import check_url
 from chassis.secrets import Secret, SecretUnavailable, SecretUrl, redact
-from chassis.settings import InputFile
 
 # At level debug it writes the path of each request, which may be a secret.
 logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)
@@ -35,46 +33,6 @@ _LARGEST_ANSWER = 64 << 10  # bytes; none of the providers says more
 _LOOKED_AT = 2000  # characters of what a provider says, which is more than anybody is shown
 _LONGEST_WAIT = 3600.0  # seconds; whoever asks for longer is asked again then
 _AGENT = "postwatch-alerter"
-
-
-def check_url(url: str) -> str:
-    """`url` if a message may be sent there: https, or http on this machine. ValueError says what is wrong."""
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        raise ValueError("is no URL; write e.g. https://example.com") from None
-    if parts.scheme not in ("http", "https") or not host:
-        raise ValueError("is no URL of a web service; write e.g. https://example.com")
-    if parts.username is not None or parts.fragment:
-        raise ValueError("has a user or a fragment, which have no place here")
-    if any(character <= " " or character == "\x7f" for character in url):
-        raise ValueError("has blanks or control characters in it")
-    if parts.scheme == "http" and not Address(host, port or 80).is_loopback:
-        raise ValueError("is not encrypted; https is needed except on this machine (127.0.0.1, localhost)")
-    return url
-
-
-def _service_url(url: str) -> str:
-    return check_url(url).rstrip("/")
-
-
-def _secret_url(secret: SecretUrl) -> SecretUrl:
-    if secret.path is None:
-        check_url(secret.reveal())
-    return secret
-
-
-ServiceUrl = Annotated[str, AfterValidator(_service_url)]
-"""The address of an API: https, or http on this machine."""
-HiddenUrl = Annotated[SecretUrl, AfterValidator(_secret_url)]
-"""An address that lets in whoever knows it."""
-
-
-class HttpOptions(ReceiverOptions):
-    """Options of receivers that speak HTTP."""
-
-    ca_file: InputFile | None = Field(None, description="PEM certificates to trust instead of the usual ones.")
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,7 @@ from typing import Any
 
 from pydantic import IPvAnyAddress
 
-from alerter.receivers.options import Rate
-from alerter.receivers.wire import HiddenUrl
+from alerter.receivers.options import HiddenUrl, Rate
 from alerter.routing.matchers import Matcher
 from alerter.routing.quiet import Days, TimeOfDay
 from chassis.address import Address
