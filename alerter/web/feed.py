@@ -7,7 +7,7 @@ import base64
 import binascii
 import json
 import threading
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -62,17 +62,26 @@ def filters(parameters: Mapping[str, str], keep: float, now: float) -> list[sa.C
 
 def entries(connection: Connection, conditions: list[sa.ColumnElement[bool]], limit: int) -> list[dict[str, Any]]:
     """What happened, the latest first."""
-    query = sa.select(episodes).where(*conditions).order_by(episodes.c.received_at.desc(), episodes.c.id.desc())
-    rows = connection.execute(query.limit(limit)).all()
+    # Ordered by the bare time SQLite would read all of history from its end, until it finds enough that is asked for.
+    order = ((episodes.c.received_at + 0).desc(), episodes.c.id.desc())
+    rows = connection.execute(sa.select(episodes).where(*conditions).order_by(*order).limit(limit)).all()
     deliveries: dict[int, list[dict[str, Any]]] = {}
-    for ids in chunks([row.id for row in rows]):
-        alone = sa.and_(outbox.c.episode_id.in_(ids), outbox.c.grouped.is_(False))
-        groups = {row.group_id for row in rows if row.id in set(ids)}
-        together = sa.and_(outbox.c.subject.in_(groups), outbox.c.grouped.is_(True))
-        for row in connection.execute(sa.select(outbox).where(sa.or_(alone, together)).order_by(outbox.c.id)):
-            for about in json.loads(row.news):
-                deliveries.setdefault(about, []).append(delivery(row))
+    for row in sorted(_deliveries(connection, rows), key=lambda row: int(row.id)):
+        for about in json.loads(row.news):
+            deliveries.setdefault(about, []).append(delivery(row))
     return [entry(row, deliveries.get(row.id, [])) for row in rows]
+
+
+def _deliveries(connection: Connection, rows: Sequence[Row[Any]]) -> Iterator[Row[Any]]:
+    """Those that may tell one of these episodes, each once; of a group all that there were."""
+    for ids in chunks([row.id for row in rows]):
+        alone = (outbox.c.episode_id.in_(ids), outbox.c.grouped.is_(False))
+        yield from connection.execute(sa.select(outbox).where(*alone))
+    for groups in chunks(sorted({row.group_id for row in rows})):
+        # By the episodes of the group, which an index finds.
+        members = sa.select(episodes.c.id).where(episodes.c.group_id.in_(groups))
+        together = (outbox.c.episode_id.in_(members), outbox.c.grouped.is_(True))
+        yield from connection.execute(sa.select(outbox).where(*together))
 
 
 def entry(row: Row[Any], deliveries: list[dict[str, Any]]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from alerter.model import Action, Alert, Reason, Severity
 from alerter.outbox import claims, outcomes
 from alerter.receivers.base import DeliveryFailed
 from alerter.store.schema import outbox
+from alerter.web import feed
 from tests.support import booked
 from tests.support.booked import World, firing, over
 
@@ -97,6 +98,16 @@ def test_one_group_of_many_is_one_message(world: World) -> None:
     world.hear(*map(over, alerts))
     (end,) = world.claim("chat")
     assert end.action is Action.RESOLVE
+
+
+def test_the_feed_names_a_group_s_message_once_for_each_of_its_many_alerts(world: World) -> None:
+    world.hear(*(firing(f"N{number}", team="chat") for number in range(MANY)), firing("W", "warning"))
+    world.deliver("chat")
+    with world.store.read() as connection:
+        shown = feed.entries(connection, feed.filters({}, 86400.0, world.clock.now()), 5000)
+    assert len(shown) == MANY + 1
+    told = [[(each["receiver"], each["state"]) for each in entry["deliveries"]] for entry in shown]
+    assert told == [[("ops", "pending")], *[[("chat", "accepted")]] * MANY]
 
 
 def test_a_storm_is_told_as_one_and_closed_as_one(world: World) -> None:
