@@ -1,4 +1,4 @@
-"""Email by SMTP (RFC 5321): one mail a delivery, text and HTML, each recipient on its own fate.
+"""Email: one mail a delivery, text and HTML, each recipient on its own fate.
 
 The `Message-ID` is made of the delivery and stays over attempts, so that a mail program shows a repetition once; the
 resolve names it in `In-Reply-To` (RFC 5322 section 3.6.4).
@@ -7,8 +7,6 @@ resolve names it in `In-Reply-To` (RFC 5322 section 3.6.4).
 from __future__ import annotations
 
 import hashlib
-import smtplib
-import ssl
 from datetime import UTC, datetime
 from email.errors import MessageError
 from email.headerregistry import Address as MailAddress
@@ -24,12 +22,13 @@ from alerter.messages.html import html
 from alerter.messages.telling import Telling, tell
 from alerter.messages.templates import LONGEST, Template
 from alerter.messages.texts import plain
-from alerter.model import Action, Mark, Reason
+from alerter.model import Action, Mark
 from alerter.receivers.base import Accepted, DeliveryFailed, Message, Rate, ReceiverContext, Tells
 from alerter.receivers.options import ReceiverOptions
 from alerter.receivers.recipients import Recipients
+from alerter.receivers.smtp import MailServer, Tls
 from chassis.address import Address
-from chassis.secrets import Secret, SecretUnavailable, redact
+from chassis.secrets import Secret
 from chassis.settings import InputFile, Settings
 
 KIND = "email"
@@ -64,9 +63,7 @@ class Options(ReceiverOptions):
 
     kind: Literal["email"] = Field(description="The way to tell.")
     smarthost: Address = Field(description="host:port of the server that takes it, e.g. mail.example.net:587.")
-    tls: Literal["starttls", "tls", "none"] = Field(
-        "starttls", description="`tls` from the first byte (port 465); `none` on this machine only."
-    )
+    tls: Tls = Field("starttls", description="`tls` from the first byte (port 465); `none` on this machine only.")
     ca_file: InputFile | None = Field(None, description="PEM certificates to trust instead of the usual ones.")
     username: str | None = Field(None, min_length=1, description="Log in as; nobody if not given.")
     password: Secret | None = Field(None, description="The user's password.")
@@ -101,6 +98,14 @@ class EmailReceiver:
         self.rate = options.rate
         self._options = options
         self._context = context
+        self._server = MailServer(
+            options.smarthost,
+            options.tls,
+            options.timeout,
+            username=options.username,
+            password=options.password,
+            ca_file=options.ca_file,
+        )
 
     def send(self, message: Message) -> Accepted:
         """As `Receiver.send`."""
@@ -110,20 +115,18 @@ class EmailReceiver:
         recipients = Recipients(self._options.to, message.progress)
         if pending := recipients.pending:
             try:
-                refused = self._transfer(mail, pending)
+                refused = self._server.transfer(mail, self._options.sender, pending)
             except DeliveryFailed as failure:
                 if failure.retry:
                     failure.progress = message.progress
                     raise
                 # Final, but others may have got it with an earlier attempt.
-                for each in pending:
-                    recipients.failed(each, failure)
-            else:
-                for each in pending:
-                    if each in refused:
-                        recipients.failed(each, self._refusal(*refused[each]))
-                    else:
-                        recipients.accepted(each)
+                refused = dict.fromkeys(pending, failure)
+            for each in pending:
+                if each in refused:
+                    recipients.failed(each, refused[each])
+                else:
+                    recipients.accepted(each)
         return recipients.outcome(_memory(message, str(mail["Message-ID"])))
 
     def close(self) -> None:
@@ -156,91 +159,6 @@ class EmailReceiver:
     def _message_id(self, message: Message) -> str:
         local = hashlib.sha256(f"{self.name}\0{message.delivery_id}".encode()).hexdigest()[:32]
         return f"<{local}@{self._options.sender.rpartition('@')[2]}>"
-
-    def _transfer(self, mail: EmailMessage, recipients: tuple[str, ...]) -> dict[str, tuple[int, bytes]]:
-        """Recipients that were refused, and how, if at least one was taken or all were refused."""
-        try:
-            server = self._connect()
-            try:
-                self._log_in(server)
-                return server.send_message(mail, self._options.sender, list(recipients))
-            except smtplib.SMTPRecipientsRefused as error:
-                return error.recipients
-            finally:
-                _leave(server)
-        except smtplib.SMTPResponseException as error:
-            raise self._refusal(error.smtp_code, error.smtp_error, error) from None
-        except (smtplib.SMTPException, OSError, ValueError) as error:
-            raise self._broken(error) from None
-
-    def _connect(self) -> smtplib.SMTP:
-        options, host = self._options, self._options.smarthost
-        if options.tls == "none":
-            return smtplib.SMTP(host.host, host.port, timeout=options.timeout)
-        context = ssl.create_default_context(cafile=str(options.ca_file) if options.ca_file else None)
-        if options.tls == "tls":
-            return smtplib.SMTP_SSL(host.host, host.port, timeout=options.timeout, context=context)
-        server = smtplib.SMTP(host.host, host.port, timeout=options.timeout)
-        try:
-            server.starttls(context=context)
-        except BaseException:
-            server.close()
-            raise
-        return server
-
-    def _log_in(self, server: smtplib.SMTP) -> None:
-        if self._options.username is None or self._options.password is None:
-            return
-        try:
-            password = self._options.password.reveal()
-        except SecretUnavailable as error:
-            raise DeliveryFailed(Reason.AUTH, f"password: {error}", retry=True, opens_circuit=True) from None
-        server.login(self._options.username, password)
-
-    def _refusal(
-        self, code: int, said: bytes | str, error: smtplib.SMTPResponseException | None = None
-    ) -> DeliveryFailed:
-        """RFC 5321 section 4.2.1: 4yz is for now, 5yz for good."""
-        told = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
-        secrets = [self._options.password] if self._options.password else []
-        text = f"{self._options.smarthost.host} said {code}: {line(redact(told, secrets), 200)}"
-        if isinstance(error, smtplib.SMTPAuthenticationError) or code in (530, 534, 535, 538):
-            if 400 <= code < 500:
-                return DeliveryFailed(Reason.UNAVAILABLE, text, retry=True)
-            return DeliveryFailed(Reason.AUTH, text, retry=True, opens_circuit=True)
-        if isinstance(error, smtplib.SMTPConnectError | smtplib.SMTPHeloError) and code != 421:
-            return DeliveryFailed(Reason.UNAVAILABLE, text, retry=True)
-        if 400 <= code < 500 or code < 0:
-            return DeliveryFailed(Reason.UNAVAILABLE, text, retry=True)
-        return DeliveryFailed(Reason.TOO_LARGE if code == 552 else Reason.REJECTED, text, retry=False)
-
-    def _broken(self, error: Exception) -> DeliveryFailed:
-        host = self._options.smarthost.host
-        match error:
-            case smtplib.SMTPNotSupportedError():
-                wants = "STARTTLS" if self._options.tls == "starttls" else "authentication"
-                text = f"{host} does not offer what the configuration wants ({wants}, or a log-in)"
-                return DeliveryFailed(Reason.AUTH, text, retry=True, opens_circuit=True)
-            case ssl.SSLCertVerificationError():
-                text = f"{host}'s certificate is refused: {error.verify_message}"
-                return DeliveryFailed(Reason.NETWORK, text, retry=True)
-            case ssl.SSLError():
-                return DeliveryFailed(Reason.NETWORK, f"no TLS connection to {host}", retry=True)
-            # smtplib tells a time-out while it waits for a reply as a disconnection.
-            case TimeoutError() | smtplib.SMTPServerDisconnected() if "timed out" in str(error):
-                text = f"no answer from {host} within {self._options.timeout:g} s"
-                return DeliveryFailed(Reason.TIMEOUT, text, retry=True)
-            case smtplib.SMTPServerDisconnected() | OSError():
-                return DeliveryFailed(Reason.NETWORK, f"no connection to {host}, or it broke", retry=True)
-        return DeliveryFailed(Reason.INTERNAL, f"the mail cannot be made: {type(error).__name__}", retry=False)
-
-
-def _leave(server: smtplib.SMTP) -> None:
-    # What was said before stands: nothing that QUIT meets may change it.
-    try:
-        server.quit()
-    except (smtplib.SMTPException, OSError):
-        server.close()
 
 
 def _subject(telling: Telling) -> str:
