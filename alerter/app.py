@@ -24,8 +24,8 @@ from alerter.store.engine import Store, StoreFailed, StoreUnusable
 from alerter.tally import Tally
 from alerter.web import feed, hearing, landing, webhook
 from chassis import interpreter
+from chassis.board import Board, BoardEndpoint
 from chassis.clock import Clock
-from chassis.exposition import Board, BoardEndpoint
 from chassis.lifecycle import ReloadState
 from chassis.log import Repeats, get_logger
 from chassis.settings import SettingsError

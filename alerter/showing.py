@@ -16,8 +16,9 @@ from alerter.outbox import overview
 from alerter.store.engine import Store
 from alerter.tally import Tally
 from alerter.web.landing import MOST, Picture, Post
+from chassis.board import Board
 from chassis.clock import Clock
-from chassis.exposition import Board, Reading
+from chassis.exposition import Reading
 from chassis.lifecycle import ReloadState
 
 VERSION = version("postwatch")

@@ -14,8 +14,9 @@ from prometheus_client.process_collector import ProcessCollector
 from starlette.applications import Starlette
 
 from chassis import interpreter
+from chassis.board import Board, BoardEndpoint
 from chassis.clock import Clock
-from chassis.exposition import Board, BoardEndpoint, Reading
+from chassis.exposition import Reading
 from chassis.lifecycle import ReloadState
 from chassis.log import get_logger
 from chassis.secrets import SecretUrl

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from chassis.board import Board
 from chassis.clock import Clock
-from chassis.exposition import Board, Reading
+from chassis.exposition import Reading
 from chassis.secrets import SecretUrl
 from exporter.clients.postgres import Database
 from exporter.clients.redis import Store

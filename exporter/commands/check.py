@@ -8,8 +8,8 @@ from pathlib import Path
 from rich.console import Console
 
 from chassis import log
+from chassis.board import Board
 from chassis.clock import SystemClock
-from chassis.exposition import Board
 from chassis.settings import load, secrets_in, warnings
 from exporter.app import Watch
 from exporter.catalogue import CATALOGUE

@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from chassis import log
+from chassis.board import Board
 from chassis.clock import SystemClock
-from chassis.exposition import Board
 from chassis.settings import load, secrets_in
 from exporter.app import Watch
 from exporter.catalogue import CATALOGUE

@@ -15,8 +15,8 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
 
+from chassis.board import Board
 from chassis.clock import Clock
-from chassis.exposition import Board
 from chassis.log import get_logger
 from exporter.model import Reason, SampleFailed
 from exporter.sampling.budget import Budget

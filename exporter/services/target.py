@@ -6,7 +6,8 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from chassis.exposition import Board, Distribution, Reading
+from chassis.board import Board
+from chassis.exposition import Distribution, Reading
 from chassis.log import get_logger
 from exporter.jobs.histogram import Histogram
 from exporter.model import OTHER

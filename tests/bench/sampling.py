@@ -6,8 +6,9 @@ import sys
 import psutil
 import yaml
 
+from chassis.board import Board
 from chassis.clock import SystemClock
-from chassis.exposition import Board, Format
+from chassis.exposition import Format
 from chassis.settings import parse
 from exporter.app import Watch
 from exporter.catalogue import CATALOGUE

@@ -14,8 +14,9 @@ from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
+from chassis.board import Board
 from chassis.clock import SystemClock
-from chassis.exposition import Board, Distribution, Format, Reading
+from chassis.exposition import Distribution, Format, Reading
 from exporter.catalogue import CATALOGUE
 from tests.bench import bed, report
 from tests.bench.bed import INTERVAL, Daemon, Meter

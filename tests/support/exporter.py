@@ -19,8 +19,9 @@ import structlog
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from chassis.board import Board
 from chassis.clock import SystemClock
-from chassis.exposition import Board, Format
+from chassis.exposition import Format
 from chassis.settings import parse
 from exporter.__main__ import main
 from exporter.app import Watch

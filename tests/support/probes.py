@@ -4,8 +4,9 @@ from typing import Any
 
 import yaml
 
+from chassis.board import Board
 from chassis.clock import Clock, SystemClock
-from chassis.exposition import Board, Format
+from chassis.exposition import Format
 from chassis.settings import parse
 from exporter.catalogue.services import SERVICES
 from exporter.parts import PartContext

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from chassis.board import Board
 from chassis.clock import Clock, SystemClock
-from chassis.exposition import Board, Format
+from chassis.exposition import Format
 from chassis.settings import parse
 from exporter.app import Watch
 from exporter.catalogue import CATALOGUE

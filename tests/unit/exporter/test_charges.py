@@ -2,8 +2,8 @@
 
 import pytest
 
+from chassis.board import Board
 from chassis.clock import ManualClock
-from chassis.exposition import Board
 from exporter.catalogue import CATALOGUE
 from exporter.queues.base import Work
 from exporter.sampling.budget import Budget

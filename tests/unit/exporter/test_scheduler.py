@@ -15,8 +15,9 @@ from apscheduler.schedulers import base as apscheduler_base
 from prometheus_client.parser import text_string_to_metric_families as read_text
 from structlog.testing import capture_logs
 
+from chassis.board import Board
 from chassis.clock import Clock, ManualClock, SystemClock
-from chassis.exposition import Board, Format, Reading
+from chassis.exposition import Format, Reading
 from exporter.catalogue import CATALOGUE
 from exporter.model import Reason, SampleFailed
 from exporter.queues.base import Work
