@@ -7,7 +7,7 @@ from pydantic import Field
 
 from chassis.settings import Setting, Settings, describe
 from chassis.units import duration
-from tests.unit.chassis.test_settings import Basket
+from tests.unit.chassis.basket import Basket
 
 SETTINGS = {setting.path: setting for setting in describe(Basket)}
 
