@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
@@ -59,9 +60,10 @@ class Intake:
         """Commits what was handed in, within `timeout` seconds, and takes nothing more."""
         if self._open:
             self._open = False
-            with suppress(queue.Full):  # the store hangs: nothing more can be committed
+            end = time.monotonic() + timeout
+            with suppress(queue.Full):  # the store hangs; what waits is committed if it comes back before we go
                 self._queue.put(None, timeout=timeout)
-            self._thread.join(timeout)
+            self._thread.join(max(end - time.monotonic(), 0.0))
 
     def take(self, alerts: Sequence[Alert]) -> Future[Counter[Change]]:
         """Done with the commit; fails with StoreFailed. Each key may be there once. Raises Overloaded."""
@@ -88,7 +90,7 @@ class Intake:
                     batch.append(more)
                     size += len(more[0])
             self._commit(batch)
-            if ended:
+            if ended or (not self._open and self._queue.empty()):
                 return
 
     def _commit(self, batch: list[tuple[Sequence[Alert], Future[Counter[Change]]]]) -> None:
