@@ -155,19 +155,22 @@ def retry(connection: Connection, ids: list[int], now: float) -> int:
         .join(episodes, episodes.c.id == outbox.c.episode_id)
         .where(outbox.c.id.in_(ids), is_dead)
     ).all()
+    ended = [row for row in rows if row.status == Status.RESOLVED and row.action != Action.RESOLVE]
+    over = {row.id for row in ended if not row.urgent}
+    # What opens an incident now is followed by what closes it.
+    closing = _ends(connection, {(row.episode_id, row.receiver) for row in ended if row.urgent})
+    played = [row.id for row in rows if row.id not in over]
     again = {"state": PENDING, "next_at": now, "expires_at": now + LIFE, "finished_at": None, "ambiguities": 0}
-    count = 0
-    for row in rows:
-        ended = row.status == Status.RESOLVED and row.action != Action.RESOLVE
-        over = ended and not row.urgent
-        values = {"state": SUPERSEDED} if over else again
-        connection.execute(sa.update(outbox).where(outbox.c.id == row.id).values(values))
-        if ended and not over:  # what opens an incident now is followed by what closes it
-            connection.execute(
-                sa.update(outbox)
-                .where(outbox.c.episode_id == row.episode_id, outbox.c.receiver == row.receiver)
-                .where(outbox.c.action == Action.RESOLVE, outbox.c.state == SUPERSEDED)
-                .values(again)
-            )
-        count += not over
-    return count
+    connection.execute(sa.update(outbox).where(outbox.c.id.in_(over)).values(state=SUPERSEDED))
+    connection.execute(sa.update(outbox).where(outbox.c.id.in_([*played, *closing])).values(again))
+    return len(played)
+
+
+def _ends(connection: Connection, told: set[tuple[int, str]]) -> list[int]:
+    """Rows that would have told the ends of these episodes to these receivers, who needed no word."""
+    query = sa.select(outbox.c.id, outbox.c.episode_id, outbox.c.receiver).where(
+        outbox.c.episode_id.in_({episode for episode, _ in told}),
+        outbox.c.action == Action.RESOLVE,
+        outbox.c.state == SUPERSEDED,
+    )
+    return [row.id for row in connection.execute(query) if (row.episode_id, row.receiver) in told] if told else []

@@ -5,17 +5,21 @@ import os
 import pwd
 import re
 import shlex
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from alerter.commands import deliveries
 from demo.providers import Fault, PagerDuty, Slack
 from tests.support.alerter import Alerter, alert, command, write
+from tests.support.booked import World, firing, over
 from tests.support.documents import REPOSITORY, blocks
 from tests.support.wait import eventually
 
@@ -103,6 +107,49 @@ def test_dead_letters_are_listed_and_played_again(slack: Slack, tmp_path: Path) 
         eventually(lambda: shown("--state", "accepted"), within=20)
         assert [entry[1:] for entry in alerter.audit()] == [("replayed", "deliveries 1")]
         assert shown("--limit", "1")[0].split()[3] == "accepted"
+
+
+def test_very_many_dead_letters_are_played_again_at_once(tmp_path: Path) -> None:
+    """Those of an alert that has ended are not, unless it is critical."""
+    many = 12_000
+    world = World(f"sqlite:///{tmp_path / 'alerter.db'}")
+    world.hear(firing("fires", "warning"), firing("ended", "warning"))
+    assert len(world.claim("ops")) == 2
+    world.hear(over(firing("ended", "warning")))
+    world.store.close()
+    with closing(sqlite3.connect(tmp_path / "alerter.db")) as connection, connection:
+        columns = ", ".join(row[1] for row in connection.execute("PRAGMA table_info(outbox)") if row[1] != "id")
+        connection.execute("UPDATE outbox SET state = 'dead', finished_at = 1, lease_until = NULL")
+        connection.execute(
+            f"INSERT INTO outbox ({columns})"
+            f" WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT {many})"
+            f" SELECT {columns} FROM outbox, n WHERE outbox.id <= 2 AND outbox.id = 1 + n.i % 2"
+        )
+    file = write(tmp_path, {})
+    asked: list[None] = []
+
+    def count(*_given: object) -> None:
+        asked.append(None)
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", count)
+    try:
+        done = command("retry", "--config", file, "--all")
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", count)
+    # The daemon waits for the store meanwhile, and who sends to it: five seconds at most.
+    assert len(asked) < many / 50
+    assert (done.returncode, done.stdout) == (
+        0, f"retried {many // 2 + 2} of {many + 3} deliveries; the daemon sends them\n",
+    )  # fmt: skip
+    with closing(sqlite3.connect(tmp_path / "alerter.db")) as connection:
+        found = connection.execute("SELECT episode_id, action, state, count(*) FROM outbox GROUP BY 1, 2, 3").fetchall()
+        ((detail,),) = connection.execute("SELECT detail FROM audit")
+    assert sorted(found) == [
+        (1, "trigger", "pending", many // 2 + 1), (2, "resolve", "pending", 1),
+        (2, "trigger", "superseded", many // 2 + 1),
+    ]  # fmt: skip
+    assert detail.startswith("deliveries 1, 2, 3, ")
+    assert len(detail) < 1000
 
 
 def test_who_played_them_again_is_known_in_a_container_without_users(monkeypatch: pytest.MonkeyPatch) -> None:
