@@ -40,7 +40,7 @@ lint: $(DEV) ## style, types and the rules on imports
 bench: $(DEV) ## measurements, written to docs/benchmarks.md
 	@scripts/test-servers
 	@scripts/test-clients
-	$(BIN)/python -m pytest -m bench tests/bench $(ARGS)
+	$(BIN)/python -m pytest -m bench $(if $(findstring tests/,$(ARGS)),,tests/bench) $(ARGS)
 
 soak: $(DEV) ## proofs that take minutes to an hour
 	@scripts/test-servers
