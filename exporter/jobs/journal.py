@@ -41,6 +41,13 @@ class WorkerTally(Protocol):
         """A worker's job reached its end. Epoch seconds."""
 
 
+class Nobody:
+    """A `WorkerTally` where no row tells who ended it."""
+
+    def ended(self, worker: str, outcome: str, started: float | None, ended: float | None) -> None:
+        """As `WorkerTally.ended`."""
+
+
 class Journal:
     """Enters changes into a ledger and a book. Not thread-safe: its source holds a lock.
 

@@ -113,12 +113,8 @@ class Drift:
         watched = self._watched
         handed: dict[QueueKey, int] = {}
         if self._hands_over:
-            if not watched.lock.acquire(timeout=run.left):
-                raise watched.too_busy()
-            try:
+            with watched.turn(run.left):
                 handed = watched.book.handed_over(watched.database_now)
-            finally:
-                watched.lock.release()
         rows: dict[QueueKey, set[str]] = {key: set() for key in _small(lengths, handed)}
         if not (rows and self._hands_over):
             return rows
@@ -154,12 +150,8 @@ class Drift:
 
     def _tables(self, run: Run, tx: Session) -> Tables:
         watched = self._watched
-        if not watched.lock.acquire(timeout=run.left):
-            raise watched.too_busy()
-        try:
+        with watched.turn(run.left):
             return watched.known_tables(tx)
-        finally:
-            watched.lock.release()
 
     def _compare(
         self,

@@ -53,8 +53,8 @@ class Watched(watched.Watched[Tables]):
         if tables.queues is None:
             return
         rows = tx.rows(tables.query("queues"))
-        self.paused = {name: not active for name, active in rows if name is not None and active is not None}
-        self.know_queues([name for name, _ in rows if name is not None])
+        paused = {name: not active for name, active in rows if name is not None and active is not None}
+        self.know_queues([name for name, _ in rows if name is not None], paused)
 
     def new_follower(self, tables: Tables) -> Follower | None:
         """As `reading.watched.Watched.new_follower`."""

@@ -10,6 +10,7 @@ from typing import Any
 from chassis.exposition import Reading
 from exporter.clients.session import Session
 from exporter.jobs.book import Exact
+from exporter.jobs.journal import Nobody
 from exporter.jobs.ledger import Roster, Targets
 from exporter.model import OTHER_QUEUE, QueueKey
 from exporter.queues.base import SourceContext
@@ -18,7 +19,6 @@ from exporter.queues.pgboss.tables import Tables, priority_class, read_tables
 from exporter.queues.reading import watched
 from exporter.queues.reading.by_time import ByTime, Follower
 from exporter.queues.reading.naming import Namer
-from exporter.queues.reading.watched import Nobody
 
 
 def plain(name: str) -> QueueKey:

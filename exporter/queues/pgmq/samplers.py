@@ -25,9 +25,7 @@ class Changes:
         watched = self._watched
         clock = watched.context.clock
         run.incremental = True
-        if not watched.lock.acquire(timeout=run.limit):
-            raise watched.too_busy()
-        try:
+        with watched.turn(run.limit):
             if clock.monotonic() - self._looked >= reading.RECENT_LOOK * watched.context.interval:
                 before = run.source_seconds
                 with watched.session(run, "quick") as tx:
@@ -36,8 +34,6 @@ class Changes:
                 self.looked()
             publish(watched, run)
             trouble = watched.trouble()
-        finally:
-            watched.lock.release()
         if trouble is not None:
             raise trouble
 
@@ -57,15 +53,11 @@ class Counts:
         """Count and publish. Raises SampleFailed as `Changes.sample`."""
         watched = self._watched
         with watched.session(run, "exact") as tx:
-            if not watched.lock.acquire(timeout=run.limit):
-                raise watched.too_busy()
-            try:
+            with watched.turn(run.limit):
                 snapshot = watched.look(tx, follow=True)
                 self._changes.looked()
                 for due in snapshot.large:
                     due.queue.archived = set()
-            finally:
-                watched.lock.release()
             try:
                 # Without the lock: quick looks go on meanwhile.
                 found = snapshot.counting.count(snapshot.large, at_once=1)

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from psycopg import sql
 
 from chassis.log import Repeats, get_logger
 from exporter.clients.session import Session
-from exporter.jobs.horizon import LONGEST, Horizon
+from exporter.jobs.horizon import Horizon
 from exporter.jobs.ledger import Ledger, Roster, Targets
 from exporter.jobs.transactions import ACTIVITY, Activity, Transactions, read_activity
-from exporter.model import OTHER_QUEUE, QueueKey, Reason, SampleFailed
-from exporter.queues.base import QueueRow, SourceContext, SourceHealth
+from exporter.model import QueueKey, Reason, SampleFailed
+from exporter.queues.base import QueueRow, SourceContext
+from exporter.queues.looking import Looking
 from exporter.queues.pgmq.archives import Archives
 from exporter.queues.pgmq.capabilities import absent_metrics
 from exporter.queues.pgmq.counting import Counting, Due, Found
 from exporter.queues.pgmq.ends import find_last_ends, tell
-from exporter.queues.pgmq.flow import Flow
-from exporter.queues.pgmq.listing import BLOCKS, Listed, Listing
+from exporter.queues.pgmq.following import Following
+from exporter.queues.pgmq.listing import BLOCKS, Listing
 from exporter.queues.pgmq.queue import Followed
 from exporter.queues.pgmq.tracking import Tracking
-from exporter.sampling.sampler import Run
+from exporter.queues.pgmq.writers import Writers
 
 log = get_logger(__name__)
 
@@ -45,30 +44,26 @@ class Shown:
     rows: tuple[QueueRow, ...] = ()
 
 
-class Watched:
+class Watched(Looking):
     """State of one source: its queues, what was counted, and where reading stands.
 
     `lock` serialises looks; what is published is read under it too. Everyone else reads `shown`.
     """
 
     def __init__(self, context: SourceContext, targets: Targets) -> None:
-        self.context = context
+        super().__init__(context)
         self.targets = targets
         self.ledger = Ledger(Roster(targets.named, context.max_queues), targets, context.buckets)
         self.tracking: Tracking | None = None
         self.tracking_trouble: SampleFailed | None = None
-        self.lock = threading.RLock()
-        self.health = SourceHealth()
-        self.queues: dict[str, Followed] = {}
         self.failed: dict[QueueKey, int] = {}  # stored failed jobs
-        self.listed = False  # whether the list of queues was read at all
         self.database_now = context.clock.now()
         self.shown = Shown(tuple(self.ledger.roster))
         self._repeats = Repeats(log)
         self._listing = Listing()
-        self._began: float | None = None
+        self._following = Following(self.ledger.roster)
+        self._writers = Writers()
         self._history: tuple[object, ...] | None = None
-        self._writers: dict[str, float] = {}  # transactions, and the monotonic moment they were first seen
         self._begin_afresh()
 
     def _begin_afresh(self) -> None:
@@ -84,20 +79,13 @@ class Watched:
             self.context, self.targets = other.context, other.targets
             self.ledger.roster.adopt(other.ledger.roster)
             self.ledger.targets = other.targets
-            self._name_anew()
+            self._following.name_anew()
 
-    @contextmanager
-    def session(self, run: Run, lane: str) -> Iterator[Session]:
-        """A session whose failures make the tables be looked at again."""
-        try:
-            with self.context.database.session(run, lane) as session:
-                yield session
-        except SampleFailed as failure:
-            self._listing.forget()
-            if self.tracking is not None:
-                self.tracking.forget()
-            failure.about = failure.about or self.context.database.safe_url
-            raise
+    def forget(self, failure: SampleFailed) -> None:  # noqa: ARG002 # whatever it was
+        """As `Looking.forget`: the list of queues, and the tracking table."""
+        self._listing.forget()
+        if self.tracking is not None:
+            self.tracking.forget()
 
     def look(self, tx: Session, *, follow: bool) -> Snapshot:
         """Begin the session's transaction; see what each queue holds and what became of its messages.
@@ -116,13 +104,14 @@ class Watched:
                 about=address,
             )
         listed = self._listing.read(tx, standby=standby)
-        writers = self._open_writers(tx)
+        writers = self._writers.read(tx, self.context.clock.monotonic())
         activity = read_activity(tx.row(ACTIVITY))
         monotonic = self.context.clock.monotonic()
         tx.begin()
         (self.database_now,) = tx.row("select now()")
         self._notice_new_history(activity, started)
-        self._meet(listed, writers, standby=standby)
+        if not self._following.meet(listed, writers, self.database_now, standby=standby):
+            self._listing.forget()
         queues = list(self.queues.values())
         counting = Counting(tx, self.database_now, monotonic, self.targets, retries=self.tracking is None)
         found, large = counting.look(queues)
@@ -135,8 +124,8 @@ class Watched:
         tell(queues, self.ledger, self.database_now, ends=self.tracking is None)
         self._can_tell()
         if self.ledger.attend(frozenset(self.present()), monotonic):
-            self._name_anew()
-        self._note(activity)
+            self._following.name_anew()
+        self.note(activity)
         return Snapshot(counting, large)
 
     def take_over(self, snapshot: Snapshot, found: Iterable[Found]) -> None:
@@ -150,7 +139,7 @@ class Watched:
     def _enter_reads(self, found: Found) -> None:
         queue = found.due.queue
         if found.reads is not None:
-            retries = queue.retries(found.reads, count=self._is_new(queue.listed))
+            retries = queue.retries(found.reads, count=self._following.is_new(queue.listed))
             self.ledger.tally(queue.key).retries += retries
         queue.archived = None
 
@@ -175,14 +164,19 @@ class Watched:
         (self.tracking or self._archives).looked(self._horizon.reach)
         self.ledger.long_transactions += plan.given_up
 
+    @property
+    def queues(self) -> dict[str, Followed]:
+        """The queues that there are, by name."""
+        return self._following.queues
+
+    @property
+    def listed(self) -> bool:
+        """Whether the list of queues was read at all."""
+        return self._following.began is not None
+
     def present(self) -> list[QueueKey]:
         """Queues that exist now, and configured ones; in the roster's order."""
-        keys = {queue.key for queue in self.queues.values()}
-        roster = self.ledger.roster
-        return [
-            *(key for key in roster if key in keys or roster.is_configured(key)),
-            *([OTHER_QUEUE] if OTHER_QUEUE in keys else []),
-        ]
+        return self._following.present()
 
     def trouble(self) -> SampleFailed | None:
         """Why a look was not what it should be: no queue could be seen, or the tracking table could not be read.
@@ -222,76 +216,12 @@ class Watched:
             )
         )
 
-    def _open_writers(self, tx: Session) -> dict[int, frozenset[str]]:
-        """By table, who may have written there; those that have been open for too long are given up."""
-        found = {table: frozenset(writers) for table, writers in tx.rows(sql.SQL(BLOCKS["writers"]))}
-        now = self.context.clock.monotonic()
-        present = frozenset(writer for writers in found.values() for writer in writers)
-        self._writers = {writer: self._writers.get(writer, now) for writer in present}
-        given_up = frozenset(writer for writer, since in self._writers.items() if now - since > LONGEST)
-        return {table: writers - given_up for table, writers in found.items()}
-
     def _notice_new_history(self, activity: Activity, started: float) -> None:
         history, before = (activity.history, started), self._history
         self._history = history
         if before is None or before == history:
             return
-        for queue in self.queues.values():
-            queue.resuming = True
+        self._following.resume()
         if before[0] != activity.history:
             log.warning("reading_starts_afresh", source=self.context.name, reason="failover or restore")
             self._begin_afresh()
-
-    def _meet(self, listed: Iterable[Listed], writers: dict[int, frozenset[str]], *, standby: bool) -> None:
-        """Take note of queues that came and went, and of their numbers."""
-        met: dict[str, Followed] = {}
-        for one in listed:
-            queue = self._queue(one)
-            queue.broken = one.problem(standby=standby)
-            if queue.broken is not None:
-                self._listing.forget()
-            numbered = queue.listed.allocated
-            if numbered is not None and not queue.resuming:
-                if numbered < queue.flow.allocated:
-                    queue.resuming = True  # its numbers begin anew
-                else:
-                    queue.flow.allocate(numbered, writers.get(one.oid or 0, frozenset()))
-            met[one.name] = queue
-        self.queues = met
-        self.listed = True
-        if self._began is None:
-            self._began = self.database_now
-
-    def _queue(self, listed: Listed) -> Followed:
-        queue = self.queues.get(listed.name)
-        if queue is None or queue.listed.oid != listed.oid:
-            # New, or made anew under its name: then its messages went with it, and its counters go on.
-            key = self.ledger.roster.admit(_key(listed))
-            born = self._is_new(listed) and listed.allocated is not None
-            queue = Followed(listed, key, Flow(listed.allocated or 0, born=born), ends_seen=0 if born else -1)
-        queue.listed = listed
-        return queue
-
-    def _is_new(self, listed: Listed) -> bool:
-        """Whether the queue was made since the first look."""
-        return self._began is not None and listed.created >= self._began
-
-    def _name_anew(self) -> None:
-        """There may be room now for queues that came too late."""
-        for queue in self.queues.values():
-            queue.key = self.ledger.roster.admit(_key(queue.listed))
-
-    def _note(self, activity: Activity) -> None:
-        health = self.health
-        health.database_at = self.context.clock.monotonic()
-        health.connections_active, health.connections_idle = activity.active, activity.idle
-        health.connections_total = activity.sessions
-
-    def too_busy(self) -> SampleFailed:
-        """Another look kept the lock for all of a run's time."""
-        address = self.context.database.safe_url
-        return SampleFailed(Reason.TIMEOUT, f"{address}: another look took all the time", about=address)
-
-
-def _key(listed: Listed) -> QueueKey:
-    return QueueKey(listed.name, "normal")

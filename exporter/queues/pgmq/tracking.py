@@ -12,14 +12,13 @@ from chassis.settings import Settings
 from exporter.clients.session import Session
 from exporter.jobs.book import Active, Book
 from exporter.jobs.horizon import Plan, Stretch
-from exporter.jobs.journal import Change, Journal
+from exporter.jobs.journal import Change, Journal, Nobody
 from exporter.jobs.ledger import Ledger
 from exporter.model import QueueKey, Reason, SampleFailed
 from exporter.queues.pgmq.listing import BLOCKS
 from exporter.queues.reading.by_time import ByTime, finds_by
 from exporter.queues.reading.naming import Namer
 from exporter.queues.reading.tables import TIMES, Table, excerpt, read_table, regclass, split_name
-from exporter.queues.reading.watched import Nobody
 
 ARMS = ("completed", "failed", "started")
 OPTIONAL = ("started", "enqueued", "attempt", "error")

@@ -26,9 +26,7 @@ class Changes:
         """Look and publish."""
         watched = self._watched
         clock = watched.context.clock
-        if not watched.lock.acquire(timeout=run.limit):
-            raise watched.too_busy()
-        try:
+        with watched.turn(run.limit):
             run.incremental = watched.finds_changes
             if clock.monotonic() - self._looked < RECENT_LOOK * watched.context.interval:
                 publish(watched, run)
@@ -42,8 +40,6 @@ class Changes:
             self.looked()
             watched.health.query_seconds = run.source_seconds - before
             publish(watched, run)
-        finally:
-            watched.lock.release()
 
     def looked(self) -> None:
         """A look was made, by whomever."""
@@ -70,14 +66,10 @@ class Counts:
     def _count(self, run: Run) -> None:
         watched = self._watched
         with watched.session(run, "exact") as tx:
-            if not watched.lock.acquire(timeout=run.limit):
-                raise watched.too_busy()
-            try:
+            with watched.turn(run.limit):
                 self._look(tx)
                 book = watched.book
                 mark = book.mark(watched.database_now)
-            finally:
-                watched.lock.release()
             beside = watched.beside_counts(run)
             tables = watched.tables
             rows = tx.rows(tables.query("counts")) if tables else []
@@ -152,7 +144,8 @@ def _living(watched: Watched[Any], present: list[QueueKey], labels: dict[str, st
         return  # nothing carries the last exact count forward
     oldest = not watched.counts_are_stale
     yield from watched.book.readings(present, labels, now, oldest_waiting=oldest)
-    yield from watched.paused_readings(present)
+    for key, paused in watched.presence.paused(present):
+        yield Reading("postwatch_queue_paused", {**labels, **key.labels}, float(paused))
     yield from watched.ledger.finish_times(labels, present)
     if watched.book.counted_at is None:
         return

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
 from chassis.exposition import Reading
@@ -17,10 +16,12 @@ from exporter.jobs.horizon import Horizon
 from exporter.jobs.journal import Journal, WorkerTally
 from exporter.jobs.ledger import Ledger, Roster, Targets
 from exporter.jobs.transactions import ACTIVITY, Activity, Transactions, read_activity
-from exporter.model import OTHER_QUEUE, QueueKey, Reason, SampleFailed
-from exporter.queues.base import SourceContext, SourceHealth
+from exporter.model import QueueKey, Reason, SampleFailed
+from exporter.queues.base import SourceContext
+from exporter.queues.looking import Looking
 from exporter.queues.reading.by_time import Follower
 from exporter.queues.reading.naming import Namer
+from exporter.queues.reading.presence import Presence
 from exporter.queues.reading.tables import Readable
 from exporter.sampling.sampler import Run
 
@@ -47,17 +48,10 @@ class Shown:
     paused: Mapping[QueueKey, bool] = field(default_factory=dict)
 
 
-class Nobody:
-    """A `WorkerTally` where no row tells who ended it."""
-
-    def ended(self, worker: str, outcome: str, started: float | None, ended: float | None) -> None:
-        """As `WorkerTally.ended`."""
-
-
 T = TypeVar("T", bound=Readable)
 
 
-class Watched(ABC, Generic[T]):
+class Watched(Looking, ABC, Generic[T]):
     """State of one source: its tables, what was counted, and where reading stands.
 
     `lock` serialises looks; what is published is read under it too. Everyone else reads `shown`.
@@ -66,22 +60,18 @@ class Watched(ABC, Generic[T]):
     numbered = False  # whether a number tells the priority, so that one name in the table of queues is several keys
 
     def __init__(self, context: SourceContext, targets: Targets, by_worker: WorkerTally) -> None:
-        self.context = context
+        super().__init__(context)
         self.targets = targets
         self._by_worker = by_worker
-        self.lock = threading.RLock()
         self.roster = Roster(targets.named, context.max_queues)
         self.namer = self.new_namer(self.roster)
         self.ledger = Ledger(self.roster, targets, context.buckets)
-        self.health = SourceHealth()
+        self.presence = Presence(self.roster, numbered=self.numbered)
         self.tables: T | None = None
-        self.paused: dict[str, bool] = {}  # by the name in the table of queues
-        self.named: frozenset[QueueKey] | None = None  # None: there is no table of queues
         self.failed: dict[QueueKey, int] = {}
         self.database_now = context.clock.now()
         self.finds_changes = False  # whether a look costs what has changed, not what there is
         self.uncounted_since: float | None = None  # monotonic; since when exact counts fail
-        self._ever_named: frozenset[QueueKey] = frozenset()
         self._history: tuple[object, ...] | None = None
         self._xmax = 0
         self._begin_afresh()
@@ -98,7 +88,7 @@ class Watched(ABC, Generic[T]):
 
     @abstractmethod
     def read_queues(self, tx: Session, tables: T) -> None:
-        """Look which queues there are, by `know_queues`, and which are paused."""
+        """Look which queues there are, and which are paused, for `know_queues`."""
 
     @abstractmethod
     def new_follower(self, tables: T) -> Follower | None:
@@ -160,7 +150,7 @@ class Watched(ABC, Generic[T]):
             frozenset(one.worker for one in book.active() if one.worker),
             None if book.counted_at is None else book.split(self.database_now),
             {key: book.oldest_waiting(key) for key in present},
-            dict(self._paused(present)),
+            dict(self.presence.paused(present)),
         )
 
     def _begin_afresh(self) -> None:
@@ -199,7 +189,7 @@ class Watched(ABC, Generic[T]):
             self.follower.go_on(tables)
         if changes:
             self._read_changes(tx, tables, activity, monotonic)
-        self._note(activity)
+        self.note(activity)
 
     def _read_changes(self, tx: Session, tables: T, activity: Activity, monotonic: float) -> None:
         moment = self.transactions.moment(activity, monotonic)
@@ -223,10 +213,9 @@ class Watched(ABC, Generic[T]):
             self.tables = self.read_tables(tx)
         return self.tables
 
-    def know_queues(self, names: Sequence[str]) -> None:
-        """The table of queues names these; what it named before and does no more is gone."""
-        self.named = frozenset(self.namer.by_number(name, None) for name in names)
-        self._ever_named |= self.named
+    def know_queues(self, names: Sequence[str], paused: Mapping[str, bool] = MappingProxyType({})) -> None:
+        """The table of queues names these, and says of some whether they are paused."""
+        self.presence.know((self.namer.by_number(name, None) for name in names), paused)
 
     def note_end(self, key: QueueKey, last: float | None = None) -> None:
         """A queue is known to have finished a job at `last`, epoch seconds. The caller holds the lock."""
@@ -255,32 +244,10 @@ class Watched(ABC, Generic[T]):
             self._begin_afresh()
         self._history, self._xmax = history, activity.xmax
 
-    def _note(self, activity: Activity) -> None:
-        health = self.health
-        health.database_at = self.context.clock.monotonic()
-        health.connections_active, health.connections_idle = activity.active, activity.idle
-        health.connections_total = activity.sessions
-
-    def too_busy(self) -> SampleFailed:
-        """Another look kept the lock for all of a run's time."""
-        address = self.context.database.safe_url
-        return SampleFailed(Reason.TIMEOUT, f"{address}: another look took all the time", about=address)
-
-    def forget_tables(self, failure: SampleFailed) -> None:
-        """After a failure that a change of the tables may explain: look at them again next time."""
+    def forget(self, failure: SampleFailed) -> None:
+        """As `Looking.forget`: the tables, if a change of theirs may explain the failure."""
         if failure.reason in (Reason.MISSING, Reason.MISMATCH, Reason.PERMISSION):
             self.tables = None
-
-    @contextmanager
-    def session(self, run: Run, lane: str) -> Iterator[Session]:
-        """A session whose failures make the tables be looked at again."""
-        try:
-            with self.context.database.session(run, lane) as session:
-                yield session
-        except SampleFailed as failure:
-            self.forget_tables(failure)
-            failure.about = failure.about or self.context.database.safe_url
-            raise
 
     @property
     def counts_are_stale(self) -> bool:
@@ -290,27 +257,4 @@ class Watched(ABC, Generic[T]):
 
     def present(self) -> list[QueueKey]:
         """Queues that exist now: configured, in the table of queues, or with jobs. In the roster's order."""
-        if self.named is None:
-            return [*self.roster, *([OTHER_QUEUE] if self.roster.turned_away else [])]
-        # Gone is what the table named once and names no more; what it never named may yet have jobs.
-        gone = self._ever_named - self.named
-        if self.numbered:
-            names = {key.queue for key in self.named}
-            gone_names = {key.queue for key in gone} - names
-            gone = frozenset(key for key in self.roster if key.queue in gone_names)
-        living = {key for key, count in self.book.living().items() if count}
-        keys = [key for key in self.roster if key not in gone or key in living or self.roster.is_configured(key)]
-        return [*keys, *([OTHER_QUEUE] if self.roster.turned_away else [])]
-
-    def paused_readings(self, present: list[QueueKey]) -> Iterator[Reading]:
-        """Whether each queue is paused, where the table of queues says so."""
-        for key, paused in self._paused(present):
-            yield Reading("postwatch_queue_paused", {**self.context.all_labels, **key.labels}, float(paused))
-
-    def _paused(self, present: list[QueueKey]) -> Iterator[tuple[QueueKey, bool]]:
-        exact = {QueueKey.parse(name): paused for name, paused in self.paused.items()}
-        by_name = {key.queue: paused for key, paused in exact.items() if key.priority == "normal"}
-        for key in present:
-            paused = exact.get(key, by_name.get(key.queue) if self.numbered else None)
-            if paused is not None:
-                yield key, paused
+        return self.presence.present(self.book.living)
