@@ -190,6 +190,23 @@ def test_replicas_share_a_receiver_s_rate(world: World) -> None:
 
 
 @pytest.mark.parametrize("world", ["postgresql"], indirect=True)
+def test_what_was_sent_before_a_reload_counts_once(world: World) -> None:
+    with served(world, "ops", Rate(10, 60.0)) as before:
+        before.receiver.may.set()
+        world.hear(*(firing(f"W{number}", "warning") for number in range(4)))
+        before.desk.start()
+        eventually(lambda: len(before.receiver.sent) == 4, within=20)
+        before.desk.stop(10)
+        world.hear(*(firing(f"X{number}", "warning") for number in range(4)))
+        after = Desk(before.receiver, world.store, world.clock, before.tally, before=before.desk)
+        after.start()
+        try:
+            eventually(lambda: len(before.receiver.sent) == 8, within=20)
+        finally:
+            after.stop(10)
+
+
+@pytest.mark.parametrize("world", ["postgresql"], indirect=True)
 def test_an_end_and_the_outcome_of_the_beginning_do_not_wait_for_each_other(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,6 @@
 """A changed configuration: all of it counts, or nothing; and secrets count as they are in their files."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -117,20 +117,38 @@ def test_what_waits_is_delivered_by_the_new_configuration(slack: Slack, tmp_path
             eventually(lambda: alerter.value("postwatch_alerter_outbox_pending", receiver="ops") == 0, within=20)
 
 
-def test_a_receiver_that_cannot_be_reached_is_no_better_by_a_reload(tmp_path: Path) -> None:
-    """Unless it is about that receiver."""
-    store = Store(SecretUrl(f"sqlite:///{tmp_path / 'alerter.db'}"), ManualClock())
+Reload = Callable[..., Office]
 
-    def office(before: Office | None, **more: str) -> Office:
+
+@pytest.fixture
+def office(tmp_path: Path) -> Reload:
+    """What a configuration of one receiver makes of the one before."""
+    store, clock = Store(SecretUrl(f"sqlite:///{tmp_path / 'alerter.db'}"), ManualClock()), ManualClock()
+
+    def made(before: Office | None, **more: str) -> Office:
         bus = {"name": "bus", "kind": "webhook", "url": "https://h.example.net", "secret": "s", **more}
         given = yaml.safe_dump(settings(bus, feed={"keep": "1h" if before else "2h"}))
-        return Office(parse(given, AlerterSettings, {}), store, ManualClock(), Tally(), before)
+        return Office(parse(given, AlerterSettings, {}), store, clock, Tally(), before)
 
+    return made
+
+
+def test_a_receiver_that_cannot_be_reached_is_no_better_by_a_reload(office: Reload) -> None:
+    """Unless it is about that receiver."""
     first = office(None)
     first.desks["bus"].circuit.failed(DeliveryFailed(Reason.AUTH, "401", retry=True, opens_circuit=True))
     second = office(first)
     assert second.desks["bus"].circuit.refused
     assert not office(second, secret="another").desks["bus"].circuit.refused
+
+
+def test_the_provider_s_count_goes_on_over_a_reload(office: Reload) -> None:
+    """Until it is said to be another."""
+    first = office(None, rate="50/s")
+    first.desks["bus"].pace.take(40)
+    second = office(first, rate="50/s", secret="another")
+    assert second.desks["bus"].pace.free(urgent=True) == 10
+    assert office(second, rate="70/s").desks["bus"].pace.free(urgent=True) == 70
 
 
 def test_a_renewed_secret_counts_without_a_reload(slack: Slack, tmp_path: Path) -> None:
