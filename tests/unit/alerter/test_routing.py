@@ -1,12 +1,16 @@
 """Who is told."""
 
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alerter.duties import itself
+from alerter.model import OWN_SOURCE, Action, Severity
 from alerter.routing.matchers import Matcher
+from alerter.routing.policy import Ability, Policy
 from alerter.routing.quiet import QuietPeriod
 from alerter.settings import AlerterSettings
 from chassis.settings import parse
@@ -127,3 +131,20 @@ def test_a_plan() -> None:
     assert [(later.after, later.receivers) for later in plan.escalations] == [(600.0, ("sms",))]
     assert routing.plan({}, 0.0).told[0].repeat == 4 * 3600
     assert "quiet" in routing.plan({"severity": "info"}, 0.0).because[0]
+
+
+def test_a_receiver_that_is_unwell_is_not_told_so_by_itself() -> None:
+    settings = parse(ROUTES, AlerterSettings, {})
+    everybody = {name: Ability(False, frozenset(Action)) for name in ("oncall", "ops", "sms")}
+    policy = Policy(settings.routing, everybody)
+
+    def told(receiver: str, severity: Severity = Severity.CRITICAL, source: str = OWN_SOURCE) -> list[str]:
+        unwell = replace(itself.alert(itself.FAILING, severity, 0.0, receiver=receiver), source=source)
+        return [planned.receiver for planned in policy.plan(unwell, 0.0).told]
+
+    assert told("oncall") == ["ops"]
+    assert told("sms") == ["oncall", "ops"]
+    # Where the route has nobody else, all there are.
+    assert told("ops", Severity.OTHER) == ["oncall", "sms"]
+    # Somebody else's alerts may have such a label, too.
+    assert told("oncall", source="default") == ["oncall", "ops"]
