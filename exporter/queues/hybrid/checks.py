@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from exporter.clients.session import Session
-from exporter.jobs.transactions import ACTIVITY, read_activity
+from exporter.jobs.transactions import Activity
 from exporter.model import Remark, SampleFailed
 from exporter.queues.hybrid.capabilities import absent_metrics
 from exporter.queues.hybrid.lists import ACTIVE_WORKERS, DEAD_LETTERS
 from exporter.queues.hybrid.source import Watched
 from exporter.queues.hybrid.tables import Tables, finds_changes, read_tables
-from exporter.queues.reading.remarks import closed_schemas, of_absent, of_closed_schema, of_closed_table, of_server
+from exporter.queues.reading.remarks import closed_schemas, examined, of_absent, of_closed_schema, of_closed_table
 from exporter.queues.reading.tables import read_table, split_name
 from exporter.queues.reading.watched import EXACT_PLAN
 from exporter.sampling.sampler import Run
@@ -37,40 +38,30 @@ REDIS_COMMANDS: tuple[tuple[Any, ...], ...] = (
 
 def examine(watched: Watched, run: Run) -> list[Remark]:
     """All that a user should know of a source before relying on it."""
-    remarks = list(_postgres(watched, run))
+    remarks = list(examined(watched.context, run, partial(_postgres, watched), EXACT_PLAN))
     if watched.context.store is not None:
         remarks += _redis(watched, run)
     return remarks
 
 
-def _postgres(watched: Watched, run: Run) -> Iterator[Remark]:
+def _postgres(watched: Watched, tx: Session, role: str, _activity: Activity) -> Iterator[Remark]:
     name = watched.context.name
-    try:
-        with watched.context.database.session(run, "exact") as tx:
-            activity = read_activity(tx.row(ACTIVITY))
-            tx.begin(EXACT_PLAN)
-            (role,) = tx.row("select quote_ident(current_user)")
-            yield from of_server(name, role, activity)
-            layout = watched.layout
-            specs = [spec for spec in (layout.jobs, layout.queues, layout.logs) if spec is not None]
-            closed = closed_schemas(tx, [split_name(spec.table) for spec in specs])
-            for schema, is_named in closed:
-                yield of_closed_schema(name, role, schema, fatal=is_named)
-            if any(is_named for _, is_named in closed):
-                return
-            closed_tables = [
-                t for t in (read_table(tx, spec.table) for spec in specs) if t is not None and t.unreadable
-            ]
-            if closed_tables:
-                yield from (of_closed_table(name, role, table) for table in closed_tables)
-                return
-            tables = read_tables(tx, layout)
-            yield from _optional_tables(name, tables)
-            yield from of_absent(name, absent_metrics(tables, has_redis=watched.context.store is not None))
-            yield from _index(name, tx, tables)
-            yield from _states(name, tx, tables)
-    except SampleFailed as failure:
-        yield Remark(name, failure.message, failure.advice, fatal=True)
+    layout = watched.layout
+    specs = [spec for spec in (layout.jobs, layout.queues, layout.logs) if spec is not None]
+    closed = closed_schemas(tx, [split_name(spec.table) for spec in specs])
+    for schema, is_named in closed:
+        yield of_closed_schema(name, role, schema, fatal=is_named)
+    if any(is_named for _, is_named in closed):
+        return
+    closed_tables = [t for t in (read_table(tx, spec.table) for spec in specs) if t is not None and t.unreadable]
+    if closed_tables:
+        yield from (of_closed_table(name, role, table) for table in closed_tables)
+        return
+    tables = read_tables(tx, layout)
+    yield from _optional_tables(name, tables)
+    yield from of_absent(name, absent_metrics(tables, has_redis=watched.context.store is not None))
+    yield from _index(name, tx, tables)
+    yield from _states(name, tx, tables)
 
 
 def _optional_tables(name: str, tables: Tables) -> Iterator[Remark]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Set
-from dataclasses import dataclass, field
 from typing import Any
 
 from psycopg import sql
@@ -18,12 +17,12 @@ from exporter.model import OTHER_QUEUE, PRIORITIES, QueueKey
 from exporter.options import Interval
 from exporter.queues.hybrid.lists import data_key, element_id
 from exporter.queues.hybrid.source import Watched
+from exporter.queues.hybrid.suspects import KINDS, Suspects, confirmed
 from exporter.queues.hybrid.tables import Tables
 from exporter.queues.reading.tables import INTEGERS
 from exporter.queues.reading.watched import EXACT_PLAN
 from exporter.sampling.sampler import Run
 
-KINDS = ("missing_in_redis", "missing_in_postgres", "expired")
 COMPARED_BY_ID = 10_000  # elements of a list, and rows, up to which all are compared
 COMPARED_AT_ONCE = 300_000  # elements and rows of all queues together; of what is past it a sample
 PORTION = 1_000  # elements of a list that are read at a time
@@ -36,29 +35,6 @@ class DriftOptions(Settings):
 
     interval: Interval = Field(60.0, description="Time between comparisons.")
     sample: int = Field(1000, ge=10, le=10_000, description="Elements that are looked at in a list past 10,000.")
-
-
-@dataclass
-class Suspects:
-    """Jobs of one queue that look adrift in one look, by kind, and how many were compared."""
-
-    found: dict[str, set[str]] = field(default_factory=lambda: {kind: set() for kind in KINDS})
-    checked: dict[str, int] = field(default_factory=lambda: dict.fromkeys(KINDS, 0))
-    nameless: int = 0  # elements without an id, which nobody can run
-    difference: int | None = None  # rows handed over less elements, of a list too long to compare
-
-
-def confirmed(before: Suspects | None, now: Suspects) -> dict[str, int]:
-    """Drift by kind: what two looks agree on. Jobs merely on their way between the stores are no drift."""
-    before = before or Suspects()
-    counts = {kind: len(now.found[kind] & before.found[kind]) for kind in KINDS}
-    counts["missing_in_postgres"] += min(now.nameless, before.nameless)
-    if now.difference is not None and before.difference is not None:
-        lost = min(now.difference, before.difference)
-        unknown = -max(now.difference, before.difference)
-        counts["missing_in_redis"] = max(counts["missing_in_redis"], lost)
-        counts["missing_in_postgres"] = max(counts["missing_in_postgres"], unknown)
-    return counts
 
 
 class Drift:

@@ -13,8 +13,9 @@ from chassis.exposition import Reading
 from chassis.log import Repeats, get_logger
 from exporter.clients.redis import Command, Store
 from exporter.model import OTHER_QUEUE, QueueKey
+from exporter.queues.hybrid.heartbeats import Report, read_report
 from exporter.queues.hybrid.source import Watched
-from exporter.queues.hybrid.workers import MOST_WORKERS, Report, read_report
+from exporter.queues.hybrid.workers import MOST_WORKERS
 from exporter.sampling.sampler import Run
 
 ACTIVE_WORKERS = "workers:active"

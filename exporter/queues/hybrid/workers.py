@@ -1,4 +1,4 @@
-"""Workers of a source: from their heartbeats in Redis, in both known forms, and from the rows they ended."""
+"""Workers of a source: from their heartbeats in Redis, and from the rows they ended."""
 
 from __future__ import annotations
 
@@ -6,33 +6,17 @@ import threading
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
 
 from chassis.clock import Clock
 from chassis.exposition import Reading
 from exporter.model import OUTCOMES
 from exporter.queues.base import SourceHealth
+from exporter.queues.hybrid.heartbeats import Report
 
 STATES = ("active", "paused", "draining", "dead")
 RECENT = 300.0  # seconds over which a worker's errors are judged
 ENOUGH = 10  # ended jobs below which a recent ratio says nothing
 MOST_WORKERS = 1_000
-
-
-@dataclass(frozen=True)
-class Report:
-    """What Redis says of one worker. Epoch seconds; None: not said."""
-
-    heartbeat: float | None = None
-    status: str = ""
-    started: float | None = None
-    running: int | None = None
-    capacity: int | None = None
-    processed: int | None = None
-    failed: int | None = None
-    restarts: int | None = None
-    named: bool = False  # among the active workers
 
 
 @dataclass
@@ -238,45 +222,3 @@ class Crew:
                 return (last_failed - first_failed) / (last - first) < self._error_limit
         processed, failed = one.told.processed or 0, one.told.failed or 0
         return processed < ENOUGH or failed / processed < self._error_limit
-
-
-def read_report(fields: Mapping[bytes, bytes], running: Any, processed: Any, heartbeat: Any) -> Report:
-    """A report from the hash `worker:<id>` and from the single keys `worker:<id>:…`, whichever there are."""
-    text = {k.decode(errors="replace"): v.decode(errors="replace") for k, v in fields.items()}
-    return Report(
-        heartbeat=_moment(text.get("last_heartbeat") or heartbeat),
-        status=text.get("status", "").lower(),
-        started=_moment(text.get("started_at")),
-        running=_whole(text.get("current_jobs", running)),
-        capacity=_whole(text.get("capacity")),
-        processed=_whole(text.get("processed_total", processed)),
-        failed=_whole(text.get("failed_total")),
-        restarts=_whole(text.get("restarts")),
-    )
-
-
-def _whole(value: Any) -> int | None:
-    if isinstance(value, bytes):
-        value = value.decode(errors="replace")
-    try:
-        return max(int(float(value)), 0)
-    except (TypeError, ValueError, OverflowError):
-        return None
-
-
-def _moment(value: Any) -> float | None:
-    """Epoch seconds of epoch seconds, epoch milliseconds or ISO 8601."""
-    if isinstance(value, bytes):
-        value = value.decode(errors="replace")
-    if not isinstance(value, str):
-        return None
-    try:
-        number = float(value)
-    except ValueError:
-        try:
-            return datetime.fromisoformat(value).timestamp()
-        except ValueError:
-            return None
-    if not 0 < number < 1e14:
-        return None
-    return number / 1000 if number > 1e11 else number

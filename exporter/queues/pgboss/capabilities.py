@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from exporter.catalogue.workers import WORKERS
+
 _NO_REDIS = "nothing of pg-boss stands in Redis"
 _NO_WORKERS = "no row tells which worker runs a job"
 
@@ -16,19 +18,5 @@ ABSENT: dict[str, str] = {
         ),
         _NO_REDIS,
     ),
-    **dict.fromkeys(
-        (
-            "postwatch_workers",
-            "postwatch_workers_expected",
-            "postwatch_workers_healthy",
-            "postwatch_worker_last_heartbeat_timestamp_seconds",
-            "postwatch_worker_start_timestamp_seconds",
-            "postwatch_worker_jobs_running",
-            "postwatch_worker_capacity",
-            "postwatch_worker_jobs_finished_total",
-            "postwatch_worker_job_seconds_total",
-            "postwatch_worker_restarts_total",
-        ),
-        _NO_WORKERS,
-    ),
+    **dict.fromkeys((metric.name for metric in WORKERS), _NO_WORKERS),
 }

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
-from exporter.jobs.transactions import ACTIVITY, read_activity
-from exporter.model import Remark, SampleFailed
+from exporter.clients.session import Session
+from exporter.jobs.transactions import Activity
+from exporter.model import Remark
 from exporter.queues.pgboss.capabilities import ABSENT
 from exporter.queues.pgboss.source import Watched
 from exporter.queues.pgboss.tables import NEWEST, Tables, read_tables, unknown_states
-from exporter.queues.reading.remarks import closed_schemas, of_absent, of_closed_schema, of_closed_table, of_server
+from exporter.queues.reading.remarks import closed_schemas, examined, of_absent, of_closed_schema, of_closed_table
 from exporter.queues.reading.tables import quoted, read_table
 from exporter.queues.reading.watched import EXACT_PLAN
 from exporter.sampling.sampler import Run
@@ -19,29 +21,21 @@ TABLES = ("version", "queue", "job", "archive")
 
 def examine(watched: Watched, run: Run) -> list[Remark]:
     """All that a user should know of a source before relying on it."""
-    return list(_examine(watched, run))
+    return list(examined(watched.context, run, partial(_examine, watched), EXACT_PLAN))
 
 
-def _examine(watched: Watched, run: Run) -> Iterator[Remark]:
+def _examine(watched: Watched, tx: Session, role: str, _activity: Activity) -> Iterator[Remark]:
     name, schema = watched.context.name, watched.schema
-    try:
-        with watched.context.database.session(run, "exact") as tx:
-            activity = read_activity(tx.row(ACTIVITY))
-            tx.begin(EXACT_PLAN)
-            (role,) = tx.row("select quote_ident(current_user)")
-            yield from of_server(name, role, activity)
-            closed = closed_schemas(tx, [(schema, table) for table in TABLES])
-            if closed:
-                yield from (of_closed_schema(name, role, shown, fatal=True) for shown, _ in closed)
-                return
-            found = [read_table(tx, quoted(schema, table)) for table in TABLES]
-            if unreadable := [table for table in found if table is not None and table.unreadable]:
-                yield from (of_closed_table(name, role, table) for table in unreadable)
-                return
-            yield from _tables(name, read_tables(tx, schema))
-            yield from of_absent(name, ABSENT)
-    except SampleFailed as failure:
-        yield Remark(name, failure.message, failure.advice, fatal=True)
+    closed = closed_schemas(tx, [(schema, table) for table in TABLES])
+    if closed:
+        yield from (of_closed_schema(name, role, shown, fatal=True) for shown, _ in closed)
+        return
+    found = [read_table(tx, quoted(schema, table)) for table in TABLES]
+    if unreadable := [table for table in found if table is not None and table.unreadable]:
+        yield from (of_closed_table(name, role, table) for table in unreadable)
+        return
+    yield from _tables(name, read_tables(tx, schema))
+    yield from of_absent(name, ABSENT)
 
 
 def _tables(name: str, tables: Tables) -> Iterator[Remark]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from exporter.catalogue.workers import WORKERS
+
 _NO_TIMES = (
     "postwatch_queue_jobs_within_target_total",
     "postwatch_queue_job_duration_seconds",
@@ -21,16 +23,7 @@ _NEVER = (
     "postwatch_queue_handed_over_jobs",
     "postwatch_queue_drift_jobs",
     "postwatch_queue_drift_checked_jobs",
-    "postwatch_workers",
-    "postwatch_workers_expected",
-    "postwatch_workers_healthy",
-    "postwatch_worker_last_heartbeat_timestamp_seconds",
-    "postwatch_worker_start_timestamp_seconds",
-    "postwatch_worker_jobs_running",
-    "postwatch_worker_capacity",
-    "postwatch_worker_jobs_finished_total",
-    "postwatch_worker_job_seconds_total",
-    "postwatch_worker_restarts_total",
+    *(metric.name for metric in WORKERS),
 )
 
 

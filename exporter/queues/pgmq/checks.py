@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from psycopg import sql
 
 from exporter.clients.session import Session
-from exporter.jobs.transactions import ACTIVITY, read_activity
+from exporter.jobs.transactions import Activity
 from exporter.model import Remark, SampleFailed
 from exporter.queues.pgmq.capabilities import absent_metrics
 from exporter.queues.pgmq.listing import BLOCKS, Listed, Listing
 from exporter.queues.pgmq.source import Watched
 from exporter.queues.pgmq.tracking import TrackingOptions, read_tracking
-from exporter.queues.reading.remarks import closed_schemas, of_absent, of_closed_schema, of_closed_table, of_server
+from exporter.queues.reading.remarks import closed_schemas, examined, of_absent, of_closed_schema, of_closed_table
 from exporter.queues.reading.tables import read_table, split_name
 from exporter.sampling.sampler import Run
 
@@ -22,40 +23,38 @@ MOST = 5  # queues that one remark names
 
 def examine(watched: Watched, tracking: TrackingOptions | None, run: Run) -> list[Remark]:
     """All that a user should know of a source before relying on it."""
-    name = watched.context.name
-    remarks: list[Remark] = []
-    try:
-        with watched.context.database.session(run, "exact") as tx:
-            activity = read_activity(tx.row(ACTIVITY))
-            tx.begin()
-            (role,) = tx.row("select quote_ident(current_user)")
-            remarks += of_server(name, role, activity)
-            closed = closed_schemas(tx, [("pgmq", "meta")])
-            if closed:
-                return remarks + [of_closed_schema(name, role, schema, fatal=True) for schema, _ in closed]
-            meta = read_table(tx, "pgmq.meta")
-            if meta is None:
-                advice = "name the database that has pgmq, or create the extension there"
-                return [*remarks, Remark(name, "there is no table pgmq.meta", advice, fatal=True)]
-            if meta.unreadable:
-                return [*remarks, of_closed_table(name, role, meta)]
-            listed = Listing().read(tx, standby=activity.in_recovery)
-            remarks += _of_queues(name, role, tx, listed, standby=activity.in_recovery)
-            columns = None
-            if tracking is not None:
-                found = list(_of_tracking(name, role, tx, tracking))
-                remarks += found
-                if not any(remark.fatal for remark in found):
-                    columns = read_tracking(tx, tracking).columns
-            absent = absent_metrics(
-                tracked=columns,
-                tells_reads=any(one.tells_reads for one in listed) or not listed,
-                dead_letters=any(one.base_name for one in listed),
-            )
-            remarks += of_absent(name, absent)
-    except SampleFailed as failure:
-        remarks.append(Remark(name, failure.message, failure.advice, fatal=True))
-    return remarks
+    return list(examined(watched.context, run, partial(_examine, watched.context.name, tracking)))
+
+
+def _examine(
+    name: str, tracking: TrackingOptions | None, tx: Session, role: str, activity: Activity
+) -> Iterator[Remark]:
+    closed = closed_schemas(tx, [("pgmq", "meta")])
+    if closed:
+        yield from (of_closed_schema(name, role, schema, fatal=True) for schema, _ in closed)
+        return
+    meta = read_table(tx, "pgmq.meta")
+    if meta is None:
+        advice = "name the database that has pgmq, or create the extension there"
+        yield Remark(name, "there is no table pgmq.meta", advice, fatal=True)
+        return
+    if meta.unreadable:
+        yield of_closed_table(name, role, meta)
+        return
+    listed = Listing().read(tx, standby=activity.in_recovery)
+    yield from _of_queues(name, role, tx, listed, standby=activity.in_recovery)
+    columns = None
+    if tracking is not None:
+        found = list(_of_tracking(name, role, tx, tracking))
+        yield from found
+        if not any(remark.fatal for remark in found):
+            columns = read_tracking(tx, tracking).columns
+    absent = absent_metrics(
+        tracked=columns,
+        tells_reads=any(one.tells_reads for one in listed) or not listed,
+        dead_letters=any(one.base_name for one in listed),
+    )
+    yield from of_absent(name, absent)
 
 
 def _of_queues(name: str, role: str, tx: Session, listed: list[Listed], *, standby: bool) -> Iterator[Remark]:

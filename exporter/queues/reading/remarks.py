@@ -2,12 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from exporter.clients.session import Session
-from exporter.jobs.transactions import Activity
-from exporter.model import Remark
+from exporter.jobs.transactions import ACTIVITY, Activity, read_activity
+from exporter.model import Remark, SampleFailed
+from exporter.queues.base import SourceContext
 from exporter.queues.reading.tables import Table
+from exporter.sampling.sampler import Run
+
+
+def examined(
+    context: SourceContext,
+    run: Run,
+    examine: Callable[[Session, str, Activity], Iterator[Remark]],
+    avoid: Sequence[str] = (),
+) -> Iterator[Remark]:
+    """What the server hides, then what `examine` finds in a transaction, given the role and who else is there.
+
+    What fails on the way is the last remark, and fatal.
+    """
+    try:
+        with context.database.session(run, "exact") as tx:
+            activity = read_activity(tx.row(ACTIVITY))
+            tx.begin(avoid)
+            (role,) = tx.row("select quote_ident(current_user)")
+            yield from of_server(context.name, role, activity)
+            yield from examine(tx, role, activity)
+    except SampleFailed as failure:
+        yield Remark(context.name, failure.message, failure.advice, fatal=True)
 
 
 def of_server(name: str, role: str, activity: Activity) -> Iterator[Remark]:

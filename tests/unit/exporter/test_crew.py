@@ -2,7 +2,8 @@
 
 from chassis.clock import ManualClock
 from exporter.queues.base import SourceHealth
-from exporter.queues.hybrid.workers import Crew, Report
+from exporter.queues.hybrid.heartbeats import Report
+from exporter.queues.hybrid.workers import Crew
 
 NOW = 1_800_000_000.0
 
