@@ -7,6 +7,7 @@ import redis
 
 from demo.servers import Postgres, Valkey
 from tests.support.databases import Database, cached_template, create_database, drop_database
+from tests.support.jobs import Owner
 from tests.support.servers import PgBouncer, Postgres15, RedisServer
 
 
@@ -91,3 +92,10 @@ def database(request: pytest.FixtureRequest) -> Iterator[Database]:
 def role(database: Database) -> str:
     """The URL of `database` as a role with SELECT on its tables and pg_monitor, nothing more."""
     return database.reader_url
+
+
+@pytest.fixture
+def owner(database: Database) -> Iterator[Owner]:
+    """A connection to `database` as its owner, to write what an application would."""
+    with database.connect() as connection:
+        yield connection

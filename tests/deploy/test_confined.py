@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
-import json
-import os
 import subprocess
 import sys
 import urllib.error
@@ -16,11 +13,10 @@ from typing import Any
 
 import psutil
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from demo.process import free_port
+from tests.deploy.at_work import AS_ROOT, answer, depth, put_jobs, tell
 from tests.helm.chart import Manifest, containers, of_kind, pods, render
-from tests.support.alerter import alert, payload
 from tests.support.databases import Database
 from tests.support.documents import REPOSITORY
 from tests.support.servers import RedisServer
@@ -28,7 +24,6 @@ from tests.support.wait import eventually
 
 USER = 65532
 CONFINE = Path(__file__).parent / "confine.sh"
-AS_ROOT = [] if os.geteuid() == 0 else ["sudo", "-n"]
 NAMESPACES = subprocess.run([*AS_ROOT, "unshare", "--mount", "true"], capture_output=True).returncode == 0
 
 
@@ -56,15 +51,6 @@ def running(root: Path, container: Manifest) -> Iterator[psutil.Process]:
         if process.poll() is None:
             process.kill()
             process.wait()
-
-
-def answer(url: str, **more: Any) -> str:
-    """What is at a URL; not yet is an AssertionError."""
-    try:
-        with urllib.request.urlopen(urllib.request.Request(url, **more), timeout=5) as response:
-            return str(response.read().decode())
-    except (OSError, http.client.HTTPException) as error:
-        raise AssertionError(f"{url}: {error}") from None
 
 
 def laid_out(root: Path, rendered: list[Manifest], secrets: dict[str, str]) -> None:
@@ -100,12 +86,7 @@ def values() -> dict[str, Any]:
 def test_the_pod_works_as_a_user_without_rights_on_a_root_that_cannot_be_written(
     values: dict[str, Any], database: Database, redis_server: RedisServer, tmp_path: Path
 ) -> None:
-    with database.connect() as owner:
-        owner.execute("insert into job_queues (name) values ('email-sending')")
-        owner.execute(
-            "insert into jobs (queue_name, status, priority, payload)"
-            " select 'email-sending', 'queued', 100, '{}' from generate_series(1, 7)"
-        )
+    put_jobs(database, 7)
     rendered = render(values, folder=tmp_path)
     laid_out(tmp_path, rendered, {
         "secrets/postgres/url": database.reader_url,
@@ -124,19 +105,12 @@ def test_the_pod_works_as_a_user_without_rights_on_a_root_that_cannot_be_written
         eventually(lambda: depth(answer(f"{at['exporter']}/metrics")) == 7, within=30)
         with pytest.raises(urllib.error.HTTPError, match="401"):
             urllib.request.urlopen(f"{at['alerter']}/webhook", data=b"{}", timeout=5)
-        told = {"Authorization": "Bearer a token", "Content-Type": "application/json"}
-        answer(f"{at['alerter']}/webhook", data=json.dumps(payload(alert("Backlog"))).encode(), headers=told)
+        tell(at["alerter"], "a token")
         feed = answer(f"{at['alerter']}/api/v1/alerts", headers={"Authorization": "Bearer a token"})
         assert "Backlog" in feed
         for name, process in processes.items():
             confined(process, name)
         helm_test(rendered, list(at.values()))
-
-
-def depth(exposition: str) -> float:
-    """Waiting jobs of all queues together."""
-    families = text_string_to_metric_families(exposition)
-    return sum(each.value for family in families for each in family.samples if each.name == "postwatch_queue_depth")
 
 
 def confined(process: psutil.Process, name: str) -> None:

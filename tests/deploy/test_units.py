@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -18,8 +17,7 @@ import yaml
 
 from demo.process import free_port
 from demo.providers import PagerDuty, Slack
-from tests.deploy.test_confined import AS_ROOT, answer, depth
-from tests.support.alerter import alert, payload
+from tests.deploy.at_work import AS_ROOT, answer, depth, put_jobs, tell
 from tests.support.databases import Database
 from tests.support.documents import REPOSITORY
 from tests.support.servers import RedisServer
@@ -102,12 +100,7 @@ def well(exposition: str) -> bool:
 def test_both_units_run_hardened_and_do_their_work(
     database: Database, redis_server: RedisServer, tmp_path: Path
 ) -> None:
-    with database.connect() as owner:
-        owner.execute("insert into job_queues (name) values ('email-sending')")
-        owner.execute(
-            "insert into jobs (queue_name, status, priority, payload)"
-            " select 'email-sending', 'queued', 100, '{}' from generate_series(1, 7)"
-        )
+    put_jobs(database, 7)
     exporter, alerter = (yaml.safe_load((UNITS / f"{name}.yml").read_text()) for name in ("exporter", "alerter"))
     exporter["web"]["listen"], alerter["web"]["listen"] = (f"127.0.0.1:{free_port()}" for _ in range(2))
     with PagerDuty() as pagerduty, Slack() as slack:
@@ -122,10 +115,7 @@ def test_both_units_run_hardened_and_do_their_work(
                 eventually(lambda: depth(answer(at)) == 7, within=60)
                 eventually(lambda: well(answer(at)), within=30)
                 assert "postwatch_host_memory_usage_ratio" in answer(at)
-                told = {"Authorization": "Bearer a token", "Content-Type": "application/json"}
-                to = f"http://{alerter['web']['listen']}/webhook"
-                body = json.dumps(payload(alert("Backlog"))).encode()
-                eventually(lambda: answer(to, data=body, headers=told), within=60)
+                eventually(lambda: tell(f"http://{alerter['web']['listen']}", "a token"), within=60)
                 eventually(lambda: pagerduty.open and slack.messages(), within=30)
                 confined(daemon(boot, "exporter"))
                 confined(daemon(boot, "alerter"))

@@ -1,24 +1,14 @@
 """What is told again opens nothing beside what its end will close, singly and in storms; on both stores."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from alerter.duties.taking import Taking
 from alerter.model import Action, Mark
 from alerter.outbox import claims
-from tests.support import booked
 from tests.support.booked import World, firing, over
 
 LATER = 4 * 3600.0 + 1  # seconds; routes of booked.SETTINGS repeat after four hours
 MANY = 20
-
-
-@pytest.fixture(params=booked.STORES)
-def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
-    with booked.world(request.param, request, tmp_path) as made:
-        yield made
 
 
 class Incidents:

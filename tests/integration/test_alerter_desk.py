@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -18,7 +17,6 @@ from alerter.receivers.base import Accepted, Message, Rate, Tells
 from alerter.store.engine import StoreFailed
 from alerter.store.schema import outbox
 from alerter.tally import Tally
-from tests.support import booked
 from tests.support.booked import World, firing, over
 from tests.support.wait import eventually
 
@@ -67,12 +65,6 @@ class Bench:
     def leased_until(self) -> float:
         with self.world.store.read() as connection:
             return float(connection.execute(sa.select(sa.func.min(outbox.c.lease_until))).scalar() or 0.0)
-
-
-@pytest.fixture(params=booked.STORES)
-def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
-    with booked.world(request.param, request, tmp_path) as made:
-        yield made
 
 
 @pytest.fixture

@@ -1,8 +1,5 @@
 """Alerts about the alerter itself, by several replicas and over restarts: each begins once and ends once."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 import sqlalchemy as sa
 
@@ -17,12 +14,6 @@ from tests.support import booked
 from tests.support.booked import SETTINGS, World, firing, settings_of
 
 PAGE = "https://runbooks.example.com/postwatch/Watchdog.md"
-
-
-@pytest.fixture(params=booked.STORES)
-def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
-    with booked.world(request.param, request, tmp_path) as made:
-        yield made
 
 
 class Replica:

@@ -1,7 +1,6 @@
 """What is kept, for how long, and what becomes of its room: the same on SQLite and on PostgreSQL."""
 
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,17 +13,10 @@ from alerter.store.auditing import Deed
 from alerter.store.engine import StoreFailed
 from alerter.store.schema import audit, episodes, memories, outbox, tellings
 from alerter.web import feed
-from tests.support import booked
 from tests.support.booked import World, firing, over
 
 DAY = 86400.0
 YEAR = 365 * DAY
-
-
-@pytest.fixture(params=booked.STORES)
-def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
-    with booked.world(request.param, request, tmp_path) as made:
-        yield made
 
 
 def test_the_audit_cannot_be_changed(world: World) -> None:

@@ -1,8 +1,6 @@
 """Many at once: few statements to take them in, one message to tell them; on SQLite and on PostgreSQL."""
 
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -14,16 +12,9 @@ from alerter.outbox import claims, outcomes
 from alerter.receivers.base import DeliveryFailed
 from alerter.store.schema import outbox
 from alerter.web import feed
-from tests.support import booked
 from tests.support.booked import World, firing, over
 
 MANY = 1_200
-
-
-@pytest.fixture(params=booked.STORES)
-def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
-    with booked.world(request.param, request, tmp_path) as made:
-        yield made
 
 
 def storm(world: World, count: int, receiver: str = "ops", **labels: str) -> list[Alert]:

@@ -14,18 +14,11 @@ from alerter.outbox import claims
 from alerter.receivers.base import Heard
 from alerter.store.schema import audit, episodes
 from demo.providers import PagerDuty, Slack
-from tests.support import booked
 from tests.support.alerter import TOKEN, Alerter, alert
 from tests.support.booked import World, firing, over
 from tests.support.wait import eventually
 
 SECRET = "signing-secret-of-pagerduty"
-
-
-@pytest.fixture(params=booked.STORES)
-def stored(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
-    with booked.world(request.param, request, tmp_path) as made:
-        yield made
 
 
 def taking(world: World) -> Taking:
@@ -41,90 +34,90 @@ def written(world: World) -> list[tuple[str, str, str]]:
         return [tuple(row) for row in connection.execute(sa.select(audit.c.who, audit.c.what, audit.c.detail))]
 
 
-def test_an_acknowledgement_stops_the_escalation_and_is_told_to_all_but_the_teller(stored: World) -> None:
-    stored.hear(firing())
-    stored.deliver("oncall")
-    stored.clock.advance(40)
-    assert taking(stored).heard("oncall", heard(stored)) == 1
-    assert stored.deliver("oncall") == []
-    stored.clock.advance(601)
-    assert stored.look().escalations == 0
-    assert taking(stored).heard("oncall", heard(stored)) == 0  # PagerDuty tells at least once
-    assert written(stored) == [("Ann (PagerDuty)", "acknowledged", "alert 1, told by oncall")]
+def test_an_acknowledgement_stops_the_escalation_and_is_told_to_all_but_the_teller(world: World) -> None:
+    world.hear(firing())
+    world.deliver("oncall")
+    world.clock.advance(40)
+    assert taking(world).heard("oncall", heard(world)) == 1
+    assert world.deliver("oncall") == []
+    world.clock.advance(601)
+    assert world.look().escalations == 0
+    assert taking(world).heard("oncall", heard(world)) == 0  # PagerDuty tells at least once
+    assert written(world) == [("Ann (PagerDuty)", "acknowledged", "alert 1, told by oncall")]
 
 
 @pytest.mark.parametrize(
     ("who", "known_as"), [("", "somebody"), (" ", "somebody"), ("a\0b\r\n\ud800", "a\ufffdb \ufffd")]
 )
-def test_whatever_somebody_is_called_can_be_stored_and_told(stored: World, who: str, known_as: str) -> None:
-    stored.hear(firing())
-    assert taking(stored).by_hand(1, who)
-    assert written(stored) == [(known_as, "acknowledged", "alert 1")]
-    stored.deliver("oncall")
-    with stored.store.read() as connection:
+def test_whatever_somebody_is_called_can_be_stored_and_told(world: World, who: str, known_as: str) -> None:
+    world.hear(firing())
+    assert taking(world).by_hand(1, who)
+    assert written(world) == [(known_as, "acknowledged", "alert 1")]
+    world.deliver("oncall")
+    with world.store.read() as connection:
         assert connection.execute(sa.select(episodes.c.acknowledged_by)).scalar() == known_as
 
 
-def test_given_back_it_is_escalated_when_its_time_has_come(stored: World) -> None:
-    stored.hear(firing())
-    stored.deliver("oncall")
-    taking(stored).heard("oncall", heard(stored))
-    stored.clock.advance(300)
-    assert taking(stored).heard("oncall", heard(stored, taken=False)) == 1
-    assert stored.look().escalations == 0
-    stored.clock.advance(301)
-    assert stored.look().escalations == 1
-    (told,) = stored.claim("ops")
+def test_given_back_it_is_escalated_when_its_time_has_come(world: World) -> None:
+    world.hear(firing())
+    world.deliver("oncall")
+    taking(world).heard("oncall", heard(world))
+    world.clock.advance(300)
+    assert taking(world).heard("oncall", heard(world, taken=False)) == 1
+    assert world.look().escalations == 0
+    world.clock.advance(301)
+    assert world.look().escalations == 1
+    (told,) = world.claim("ops")
     assert told.message is not None
     assert set(told.message.marks) == {Mark.ESCALATION}
-    assert [what for _, what, _ in written(stored)] == ["acknowledged", "given_back"]
+    assert [what for _, what, _ in written(world)] == ["acknowledged", "given_back"]
 
 
-def test_given_back_late_it_is_escalated_at_once_and_repeated(stored: World) -> None:
-    stored.hear(firing(), firing("W", "warning"))
-    stored.deliver("oncall")
-    stored.deliver("ops")
+def test_given_back_late_it_is_escalated_at_once_and_repeated(world: World) -> None:
+    world.hear(firing(), firing("W", "warning"))
+    world.deliver("oncall")
+    world.deliver("ops")
     warning = firing("W", "warning").key
     for receiver, key in (("oncall", ""), ("ops", warning)):
-        assert taking(stored).heard(receiver, heard(stored, key=key)) == 1
-    stored.clock.advance(5 * 3600)
-    assert (stored.look().escalations, stored.look().repeats) == (0, 0)
+        assert taking(world).heard(receiver, heard(world, key=key)) == 1
+    world.clock.advance(5 * 3600)
+    assert (world.look().escalations, world.look().repeats) == (0, 0)
     for receiver, key in (("oncall", ""), ("ops", warning)):
-        assert taking(stored).heard(receiver, heard(stored, key=key, taken=False)) == 1
-    assert stored.look().escalations == 1
-    stored.clock.advance(4 * 3600 + 1)
-    assert stored.look().repeats == 1
+        assert taking(world).heard(receiver, heard(world, key=key, taken=False)) == 1
+    assert world.look().escalations == 1
+    world.clock.advance(4 * 3600 + 1)
+    assert world.look().repeats == 1
 
 
-def test_what_was_told_in_a_storm_is_taken_as_a_whole(stored: World) -> None:
+def test_what_was_told_in_a_storm_is_taken_as_a_whole(world: World) -> None:
     names = [f"S{number}" for number in range(5)]
-    stored.hear(*(firing(name) for name in names))
-    with stored.store.touch() as connection:
-        assert claims.collapse(connection, "oncall", stored.clock.now(), urgent=True) == 5
-    (storm,) = stored.claim("oncall")
-    stored.accept(storm)
-    assert taking(stored).heard("oncall", heard(stored, key=storm.subject)) == 5
-    stored.clock.advance(601)
-    assert stored.look().escalations == 0
+    world.hear(*(firing(name) for name in names))
+    with world.store.touch() as connection:
+        assert claims.collapse(connection, "oncall", world.clock.now(), urgent=True) == 5
+    (storm,) = world.claim("oncall")
+    world.accept(storm)
+    assert taking(world).heard("oncall", heard(world, key=storm.subject)) == 5
+    world.clock.advance(601)
+    assert world.look().escalations == 0
 
 
 @pytest.mark.parametrize("receiver", ["ops", "nobody"])
-def test_a_receiver_speaks_of_what_it_was_told_alone(stored: World, receiver: str) -> None:
-    stored.hear(firing())
-    assert taking(stored).heard(receiver, heard(stored)) == 0
-    assert written(stored) == []
+def test_a_receiver_speaks_of_what_it_was_told_alone(world: World, receiver: str) -> None:
+    world.hear(firing())
+    assert taking(world).heard(receiver, heard(world)) == 0
+    assert written(world) == []
 
 
-def test_what_comes_late_is_not_about_the_next_time_that_it_fires(stored: World) -> None:
-    stored.hear(firing())
-    stored.deliver("oncall")
-    stored.hear(over(firing()))
-    stored.deliver("oncall")
-    assert taking(stored).heard("oncall", heard(stored)) == 0
-    stored.clock.advance(1000)
-    stored.hear(firing())
-    assert taking(stored).heard("oncall", heard(stored, ago=SKEW + 1)) == 0
-    assert taking(stored).heard("oncall", heard(stored, ago=SKEW - 1)) == 1
+def test_what_comes_late_is_not_about_the_next_time_that_it_fires(world: World) -> None:
+    world.hear(firing())
+    world.deliver("oncall")
+    world.hear(over(firing()))
+    world.deliver("oncall")
+    assert taking(world).heard("oncall", heard(world)) == 0
+    world.clock.advance(1000)
+    world.hear(firing())
+    assert taking(world).heard("oncall", heard(world, ago=SKEW + 1)) == 0
+    assert taking(world).heard("oncall", heard(world, ago=SKEW - 1)) == 1
 
 
 @pytest.fixture

@@ -7,19 +7,12 @@ from typing import Any
 import pytest
 import redis
 
-from tests.support.databases import Database
 from tests.support.exporter import Exporter, Samples, config, source
 from tests.support.jobs import Owner, add, change, element, queues
 from tests.support.servers import RedisServer
 
 KINDS = ("missing_in_redis", "missing_in_postgres", "expired")
 PENGUINMAILS = pytest.mark.parametrize("database", ["penguinmails@15"], indirect=True)
-
-
-@pytest.fixture
-def owner(database: Database) -> Iterator[Owner]:
-    with database.connect() as connection:
-        yield connection
 
 
 @pytest.fixture

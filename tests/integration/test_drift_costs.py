@@ -10,7 +10,7 @@ import redis
 
 from exporter.clients.redis import Command, Store
 from exporter.clients.session import Session
-from exporter.queues.hybrid.drift import KINDS, Suspects, confirmed
+from exporter.queues.hybrid.suspects import KINDS, Suspects, confirmed
 from exporter.sampling.sampler import Run
 from tests.support.databases import Database
 from tests.support.jobs import Owner, add, element, queues
@@ -19,12 +19,6 @@ from tests.support.watching import Watching
 
 DRIFT = "postwatch_queue_drift_jobs"
 CHECKED = "postwatch_queue_drift_checked_jobs"
-
-
-@pytest.fixture
-def owner(database: Database) -> Iterator[Owner]:
-    with database.connect() as connection:
-        yield connection
 
 
 Watch = Callable[..., Watching]

@@ -3,7 +3,6 @@
 import gzip
 import json
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +24,9 @@ OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 
 
 @pytest.fixture
-def owner(database: Database) -> Iterator[Owner]:
-    with database.connect() as connection:
-        queues(connection, "mail", 'odd "name"\n')
-        yield connection
+def owner(owner: Owner) -> Owner:
+    queues(owner, "mail", 'odd "name"\n')
+    return owner
 
 
 def test_valid_and_complete(

@@ -1,16 +1,13 @@
 """The layout `basic`, with and without its log, any mapping over a layout, and what each cannot tell."""
 
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
 import redis
-import yaml
 
 from tests.support.databases import Database
-from tests.support.exporter import Exporter, command, config, source
+from tests.support.exporter import Exporter, config, source
 from tests.support.jobs import Owner, add, change, queues
 from tests.support.servers import RedisServer
 
@@ -18,12 +15,6 @@ BASIC = pytest.mark.parametrize("database", ["basic@15", "basic@18"], indirect=T
 BASIC_15 = pytest.mark.parametrize("database", ["basic@15"], indirect=True)
 MAIL = "queue:email-sending"
 TARGETS = {"*": {"target": "1m", "time_limit": "10m"}}
-
-
-@pytest.fixture
-def owner(database: Database) -> Iterator[Owner]:
-    with database.connect() as connection:
-        yield connection
 
 
 @pytest.fixture
@@ -293,74 +284,3 @@ def test_past_max_queues_what_can_be_added_is_added(role: str, owner: Owner) -> 
     for metric in ("target_seconds", "depth_threshold", "oldest_waiting_timestamp_seconds",
                    "last_finished_timestamp_seconds", "paused"):  # fmt: skip
         assert not samples.series(f"postwatch_queue_{metric}", queue="_other"), metric
-
-
-def check(folder: Path, *sources: dict[str, Any]) -> tuple[int, str]:
-    path = folder / "exporter.yml"
-    path.write_text(yaml.safe_dump(config(*sources)))
-    done = command("check", "--connect", "--config", str(path))
-    assert "Traceback" not in done.stderr + done.stdout, done.stderr
-    return done.returncode, done.stdout
-
-
-@pytest.mark.parametrize("database", ["penguinmails@15", "penguinmails@18"], indirect=True)
-def test_least_rights_are_enough(
-    database: Database, role: str, tmp_path: Path, redis_server: RedisServer, store: "redis.Redis"
-) -> None:
-    code, told = check(tmp_path, source(role, redis_server.url))
-    assert code == 0, told
-    assert "it can be sampled" in told
-    assert "grant" not in told.lower()
-
-
-@pytest.mark.parametrize("database", ["penguinmails@15"], indirect=True)
-def test_missing_rights_are_named_with_their_remedy(
-    database: Database, owner: Owner, role: str, tmp_path: Path
-) -> None:
-    owner.execute(f'revoke pg_monitor from "{database.reader}"'.encode())
-    code, told = check(tmp_path, source(role))
-    assert code == 0
-    assert f"grant pg_monitor to {database.reader};" in told
-    owner.execute(f'revoke select on jobs from "{database.reader}"'.encode())
-    code, told = check(tmp_path, source(role))
-    assert code == 1
-    assert f"grant select on jobs to {database.reader};" in told
-    with Exporter(config(source(role))) as exporter:
-        outcome = exporter.run("counts")
-        assert not outcome.up
-        assert "check --connect" in outcome.error
-    # The remedies work as they are printed.
-    owner.execute(f"grant select on jobs to {database.reader}; grant pg_monitor to {database.reader};".encode())
-    code, told = check(tmp_path, source(role))
-    assert (code, "grant" in told) == (0, False)
-
-
-@pytest.mark.parametrize("database", ["empty@15"], indirect=True)
-def test_a_schema_that_may_not_be_used_is_named(database: Database, owner: Owner, role: str, tmp_path: Path) -> None:
-    owner.execute("create schema app; create table app.jobs (id bigint, queue_name text, status text)")
-    code, told = check(tmp_path, source(role, schema={"jobs": {"table": "app.jobs"}, "queues": None}))
-    assert code == 1
-    assert f"grant usage on schema app to {database.reader};" in told
-    owner.execute(f"grant usage on schema app to {database.reader}".encode())
-    code, told = check(tmp_path, source(role, schema={"jobs": {"table": "app.jobs"}, "queues": None}))
-    assert code == 1
-    assert f"grant select on app.jobs to {database.reader};" in told
-
-
-@BASIC_15
-def test_a_missing_index_and_missing_metrics_are_named(
-    database: Database, owner: Owner, role: str, tmp_path: Path
-) -> None:
-    owner.execute("drop table job_logs")
-    add(owner, queue=MAIL, status="archived", count=3)
-    owner.execute("analyze jobs")
-    code, told = check(tmp_path, source(role, schema="basic"))
-    assert code == 0
-    remedy = "create index concurrently on jobs (status, updated_at);"
-    assert remedy in told
-    assert "postwatch_queue_job_duration_seconds" in told
-    assert "job_logs" in told
-    assert "'archived'" in told
-    owner.execute(remedy.encode())
-    code, told = check(tmp_path, source(role, schema="basic"))
-    assert (code, "create index" in told) == (0, False)

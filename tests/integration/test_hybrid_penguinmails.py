@@ -22,10 +22,9 @@ TARGETS = {
 
 
 @pytest.fixture
-def owner(database: Database) -> Iterator[Owner]:
-    with database.connect() as connection:
-        queues(connection, "email-sending", "analytics:daily-aggregate", "warmup:process")
-        yield connection
+def owner(owner: Owner) -> Owner:
+    queues(owner, "email-sending", "analytics:daily-aggregate", "warmup:process")
+    return owner
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 import redis
 
-from tests.support.databases import Database
 from tests.support.exporter import Exporter, Samples, config, source
 from tests.support.jobs import Owner, add, change, queues
 from tests.support.servers import RedisServer
@@ -16,10 +15,9 @@ WORKERS = {"expected": 5, "dead_after": "60s", "forget_after": "15m", "error_lim
 
 
 @pytest.fixture
-def owner(database: Database) -> Iterator[Owner]:
-    with database.connect() as connection:
-        queues(connection, "mail")
-        yield connection
+def owner(owner: Owner) -> Owner:
+    queues(owner, "mail")
+    return owner
 
 
 @pytest.fixture

@@ -22,10 +22,9 @@ def every_look(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def owner(database: Database) -> Iterator[Owner]:
+def owner(database: Database, owner: Owner) -> Owner:
     install(database, tracking=True)
-    with database.connect() as connection:
-        yield connection
+    return owner
 
 
 @pytest.fixture
