@@ -11,6 +11,7 @@ from typing import Literal
 from alerter.messages.clean import line
 from alerter.model import Reason
 from alerter.receivers.base import DeliveryFailed
+from alerter.receivers.patience import PlainMail, SecureMail
 from chassis.address import Address
 from chassis.secrets import Secret, SecretUnavailable, redact
 
@@ -58,11 +59,11 @@ class MailServer:
     def _connect(self) -> smtplib.SMTP:
         host, port = self._address.host, self._address.port
         if self._tls == "none":
-            return smtplib.SMTP(host, port, timeout=self._timeout)
+            return PlainMail(host, port, timeout=self._timeout)
         context = ssl.create_default_context(cafile=str(self._ca_file) if self._ca_file else None)
         if self._tls == "tls":
-            return smtplib.SMTP_SSL(host, port, timeout=self._timeout, context=context)
-        server = smtplib.SMTP(host, port, timeout=self._timeout)
+            return SecureMail(host, port, timeout=self._timeout, context=context)
+        server = PlainMail(host, port, timeout=self._timeout)
         try:
             server.starttls(context=context)
         except BaseException:

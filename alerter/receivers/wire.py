@@ -24,6 +24,7 @@ from requests.utils import get_environ_proxies
 from alerter.model import Reason
 from alerter.receivers.base import DeliveryFailed
 from alerter.receivers.options import check_url
+from alerter.receivers.patience import PatientAdapter
 from chassis.secrets import Secret, SecretUnavailable, SecretUrl, redact
 
 # At level debug it writes the path of each request, which may be a secret.
@@ -169,20 +170,20 @@ class Wire:
             session = requests.Session()
             # The environment's .netrc would take the place of our own credentials.
             session.trust_env = False
+            for scheme in ("http://", "https://"):
+                session.mount(scheme, PatientAdapter())
             self._local.session = session
             with self._lock:
                 self._sessions.append(session)
         return session
 
-    def _read(self, response: requests.Response) -> str:
-        deadline = time.monotonic() + self._timeout
+    @staticmethod
+    def _read(response: requests.Response) -> str:
         content = b""
         for piece in response.iter_content(4096):
             content += piece
             if len(content) > _LARGEST_ANSWER:
                 break
-            if time.monotonic() > deadline:
-                raise requests.ReadTimeout
         return content[:_LARGEST_ANSWER].decode("utf-8", "replace")
 
 

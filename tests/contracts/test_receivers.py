@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -17,8 +18,9 @@ from alerter.receivers import KINDS
 from alerter.receivers.base import Accepted, DeliveryFailed, Message, Receiver, ReceiverOptions
 from chassis.clock import ManualClock
 from demo.providers import Fault
-from tests.contracts.receiving import HARNESSES, harness, receiver
+from tests.contracts.receiving import HARNESSES, HttpHarness, harness, receiver
 from tests.support.certificates import Certificates, make_certificates
+from tests.support.services import Listener, dripping
 from tests.support.telling import alert, message, storm
 from tests.support.wait import eventually
 
@@ -117,6 +119,27 @@ def test_no_answer_ends_in_time(provider: Any, it: Receiver) -> None:
     failed = failure(it)
     assert (failed.reason, failed.retry) == (Reason.TIMEOUT, True)
     assert time.monotonic() - began < 5
+
+
+def test_an_answer_a_drop_at_a_time_ends_in_time(provider: Any) -> None:
+    drips = [(b"220-wait\r\n", b"220-wait\r\n"), (b"", b"x")]
+    if isinstance(provider, HttpHarness):
+        drips = [(b"HTTP/1.1 200 OK\r\nX-Wait: ", b"x"), (b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", b" ")]
+    for start, drop in drips:
+        with Listener(dripping(start, drop)) as server, receiver(provider, **_at(provider, server.address)) as it:
+            began = time.monotonic()
+            failed = failure(it)
+            assert (failed.reason, failed.retry) == (Reason.TIMEOUT, True)
+            assert time.monotonic() - began < 5
+
+
+def _at(provider: Any, address: str) -> dict[str, Any]:
+    """The provider's settings, for another server."""
+    given: dict[str, Any] = provider.options()
+    if "smarthost" in given:
+        return {"smarthost": address}
+    (name,) = {"url", "webhook_url"} & given.keys()
+    return {name: urlsplit(given[name])._replace(netloc=address).geturl()}
 
 
 def test_a_broken_connection_is_to_be_tried_again(provider: Any, it: Receiver) -> None:
