@@ -148,6 +148,7 @@ outbox = Table(
     ),
     Index("outbox_episode", "episode_id"),
     Index("outbox_finished", "finished_at"),
+    Index("outbox_groups", "subject", "created_at", sqlite_where=text("grouped"), postgresql_where=text("grouped")),
     Index("outbox_dead", "receiver", sqlite_where=text("state = 'dead'"), postgresql_where=text("state = 'dead'")),
 )
 
@@ -188,5 +189,6 @@ is_pending = in_state(outbox, "pending")
 is_dead = in_state(outbox, "dead")
 is_firing = episodes.c.status == literal_column("'firing'")
 is_latest = text("episodes.latest")
+is_grouped = text("outbox.grouped")
 never_went_out = and_(is_dead, or_(outbox.c.maybe.is_(False), outbox.c.storm.is_not(None)))
 """Of triggers. One of a storm may have arrived, but an alert's own end would not close what it opened."""

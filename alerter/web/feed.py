@@ -19,9 +19,10 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from alerter.model import Severity
+from alerter.outbox.rows import CRITICAL_LIFE
 from alerter.store.engine import Store, StoreFailed
 from alerter.store.episodes import chunks
-from alerter.store.schema import episodes, outbox
+from alerter.store.schema import episodes, is_grouped, outbox
 from chassis.clock import Clock
 
 _MOST, _USUAL = 5000, 500  # entries in one answer
@@ -73,14 +74,14 @@ def entries(connection: Connection, conditions: list[sa.ColumnElement[bool]], li
 
 
 def _deliveries(connection: Connection, rows: Sequence[Row[Any]]) -> Iterator[Row[Any]]:
-    """Those that may tell one of these episodes, each once; of a group all that there were."""
+    """Those that may tell one of these episodes, each once."""
     for ids in chunks([row.id for row in rows]):
         alone = (outbox.c.episode_id.in_(ids), outbox.c.grouped.is_(False))
         yield from connection.execute(sa.select(outbox).where(*alone))
+    # What joined one that waited may be younger than that, by the time that it is tried at most.
+    since = min((row.received_at for row in rows), default=0.0) - CRITICAL_LIFE
     for groups in chunks(sorted({row.group_id for row in rows})):
-        # By the episodes of the group, which an index finds.
-        members = sa.select(episodes.c.id).where(episodes.c.group_id.in_(groups))
-        together = (outbox.c.episode_id.in_(members), outbox.c.grouped.is_(True))
+        together = (is_grouped, outbox.c.subject.in_(groups), outbox.c.created_at >= since)
         yield from connection.execute(sa.select(outbox).where(*together))
 
 

@@ -8,12 +8,17 @@ import pytest
 import sqlalchemy as sa
 
 from alerter.duties import keeping
+from alerter.duties.crew import Duties
+from alerter.model import Reason
+from alerter.outbox import outcomes
+from alerter.receivers.base import DeliveryFailed
 from alerter.store import auditing
 from alerter.store.auditing import Deed
 from alerter.store.engine import StoreFailed
 from alerter.store.schema import audit, episodes, memories, outbox, tellings
+from alerter.tally import Tally
 from alerter.web import feed
-from tests.support.booked import World, firing, over
+from tests.support.booked import SETTINGS, World, firing, over, settings_of
 
 DAY = 86400.0
 YEAR = 365 * DAY
@@ -98,6 +103,62 @@ def test_the_feed_shows_a_day_and_the_history_more(world: World) -> None:
     assert shown(hours="48") == {"old", "new"}
     world.hear(over(firing("old")))  # it is news again
     assert shown() == {"old", "new"}
+
+
+def test_how_a_delivery_went_is_news_of_its_alert(world: World) -> None:
+    """Or nobody who follows the feed would see it."""
+    told, unfit, quiet = firing("told", "warning"), firing("unfit", "warning"), firing("quiet", "warning")
+    world.hear(told, unfit)
+    first, second = world.claim("ops")
+    world.clock.advance(100)
+    world.hear(quiet)
+    world.hear(over(quiet))
+    before = world.clock.now()
+    world.clock.advance(100)
+    world.accept(first)
+    with world.store.touch() as connection:
+        failure = DeliveryFailed(Reason.REJECTED, "400", retry=False)
+        outcomes.bury(connection, second, "me", failure, world.clock.now())
+    with world.store.read() as connection:
+        shown = feed.entries(connection, [episodes.c.changed_at > before], 100)
+    assert {each["fingerprint"]: each["deliveries"][0]["state"] for each in shown} == {
+        "told": "accepted",
+        "unfit": "dead",
+    }
+
+
+def test_what_joined_an_older_delivery_is_shown_with_it(world: World) -> None:
+    world.hear(firing("old", team="chat"))
+    world.clock.advance(5 * 3600.0)
+    world.hear(firing("new", team="chat"))
+    conditions = feed.filters({"hours": "1"}, DAY, world.clock.now())
+    with world.store.read() as connection:
+        (shown,) = feed.entries(connection, conditions, 100)
+    assert (shown["fingerprint"], [each["state"] for each in shown["deliveries"]]) == ("new", ["pending"])
+
+
+def test_the_sweep_takes_all_that_is_old(world: World) -> None:
+    """However many steps that takes."""
+    settings = settings_of(SETTINGS)
+    duties = Duties(world.store, world.clock, settings, world.policy, Nobody(), Tally())
+    alerts = [firing(f"N{number}", "info") for number in range(keeping.STEP + 1)]
+    world.hear(*alerts)
+    world.hear(*map(over, alerts))
+    world.hear(firing("fires"))
+    world.clock.advance(settings.history.keep + DAY)
+    duties.sweep()
+    with world.store.read() as connection:
+        assert connection.execute(sa.select(episodes.c.fingerprint)).scalars().all() == ["fires"]
+
+
+class Nobody:
+    """Who delivers nothing."""
+
+    def failing(self, after: float) -> dict[str, tuple[str, bool]]:
+        return {}
+
+    def wake(self, receivers: set[str]) -> None:
+        pass
 
 
 def test_room_is_given_back_in_small_steps(world: World, tmp_path: Path) -> None:
