@@ -110,8 +110,10 @@ def test_the_process_inherits_no_environment_and_has_its_limits(
     assert process is not None
     about = Path(f"/proc/{process.pid}")
     assert b"hunter2" not in (about / "environ").read_bytes()
-    # And it has its limit of memory from the system, not from Python.
-    assert re.search(rf"Max address space +{MEMORY} +{MEMORY} ", (about / "limits").read_text())
+    # And it has its limits of memory and of files from the system, not from Python.
+    limits = (about / "limits").read_text()
+    assert re.search(rf"Max address space +{MEMORY} +{MEMORY} ", limits)
+    assert re.search(r"Max file size +0 +0 ", limits)
 
 
 def test_an_ended_process_is_replaced(templates: Templates, telling: Telling, failures: list[str]) -> None:
