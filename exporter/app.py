@@ -19,11 +19,9 @@ from chassis.clock import Clock
 from chassis.exposition import Reading
 from chassis.lifecycle import ReloadState
 from chassis.log import get_logger
-from chassis.secrets import SecretUrl
 from chassis.web import Ready, Server, build_app
 from exporter.catalogue import CATALOGUE
-from exporter.clients import postgres
-from exporter.clients import redis as redis_client
+from exporter.clients.connections import Connections
 from exporter.parts import Part, PartContext
 from exporter.queues import KINDS
 from exporter.queues.base import KeepsTables, QueueSource, SourceContext
@@ -47,21 +45,17 @@ class Watch:
     """All sources of one configuration with their connections, budgets and samplers."""
 
     def __init__(self, settings: ExporterSettings, board: Board, clock: Clock, before: Watch | None = None) -> None:
-        """`before`, stopped, is continued: what both watch keeps its connections and its counters."""
+        """`before`, stopped, is continued: what both watch keeps its counters."""
         self._clock = clock
         self._before = {source.context.name: source for source in before.sources} if before else {}
-        self._open = (before._databases, before._stores) if before else ({}, {})
-        # By address and credentials: roles may see different tables under the same names.
-        self._databases: dict[SecretUrl, postgres.Database] = {}
-        self._stores: dict[SecretUrl, redis_client.Store] = {}
-        self._ratios: dict[str, float] = {}
+        self._connections: Connections = Connections(clock, before._connections if before else None)
         self.board = board
         self.settings = settings
         self.sources: tuple[QueueSource, ...] = tuple(self._source(o) for o in settings.queue_options())
         self.parts: tuple[Part, ...] = tuple(self._parts(before))
         watched: tuple[QueueSource | Part, ...] = (*self.sources, *self.parts)
         samplers: list[Sampler] = [sampler for each in watched for sampler in each.samplers()]
-        budgets = {account: Budget(PLANNED * ratio, clock) for account, ratio in self._ratios.items()}
+        budgets = {account: Budget(PLANNED * ratio, clock) for account, ratio in self._connections.ratios.items()}
         self.sampling: Sampling = Sampling(
             samplers, budgets, board, clock, before.sampling.outcomes if before else None
         )
@@ -71,10 +65,10 @@ class Watch:
         kind = next(module for module in KINDS if isinstance(options, module.Options))
         ratio = defaults.budget if options.budget is None else options.budget
         timeout = options.timeout or defaults.timeout
-        database, account = self._database(options.postgres, ratio, timeout)
+        database, account = self._connections.database(options.postgres, ratio, timeout)
         store, store_account = None, ""
         if url := getattr(options, "redis", None):
-            store, store_account = self._store(url, ratio, timeout)
+            store, store_account = self._connections.store(url, ratio, timeout)
         context = SourceContext(
             name=options.name,
             interval=options.interval or defaults.interval,
@@ -94,19 +88,8 @@ class Watch:
             source.continue_from(self._before[options.name])
         return source
 
-    def _database(self, url: SecretUrl, ratio: float, timeout: float) -> tuple[postgres.Database, str]:
-        account = postgres.identity(url)
-        self._ratios[account] = min(ratio, self._ratios.get(account, ratio))
-        return self._databases.setdefault(url, postgres.Database(url, self._clock, timeout)), account
-
-    def _store(self, url: SecretUrl, ratio: float, timeout: float) -> tuple[redis_client.Store, str]:
-        account = redis_client.identity(url)
-        self._ratios[account] = min(ratio, self._ratios.get(account, ratio))
-        store = self._open[1].get(url) or redis_client.Store(url, self._clock, timeout)
-        return self._stores.setdefault(url, store), account
-
     def _parts(self, before: Watch | None) -> Iterator[Part]:
-        defaults = self.settings.defaults
+        defaults, connections = self.settings.defaults, self._connections
         context = PartContext(
             clock=self._clock,
             board=self.board,
@@ -115,8 +98,8 @@ class Watch:
             stale_after=defaults.stale_after,
             budget=defaults.budget,
             labels=dict(defaults.labels),
-            database=lambda url, ratio: self._database(url, ratio or defaults.budget, defaults.timeout),
-            store=lambda url, ratio: self._store(url, ratio or defaults.budget, defaults.timeout),
+            database=lambda url, ratio: connections.database(url, ratio or defaults.budget, defaults.timeout),
+            store=lambda url, ratio: connections.store(url, ratio or defaults.budget, defaults.timeout),
             depth=self.depth,
             tables=self.tables,
         )
@@ -175,13 +158,7 @@ class Watch:
 
     def close(self, but: Watch | None = None) -> None:
         """Close the connections, except those that `but` goes on with."""
-        kept = but._connections() if but else ()
-        for connection in self._connections():
-            if connection not in kept:
-                connection.close()
-
-    def _connections(self) -> tuple[postgres.Database | redis_client.Store, ...]:
-        return (*self._databases.values(), *self._stores.values())
+        self._connections.close(but._connections if but else None)
 
     def stop(self, timeout: float) -> None:
         """Stop sampling and close all connections."""

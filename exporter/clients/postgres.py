@@ -15,10 +15,10 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from chassis.clock import Clock
 from chassis.secrets import SecretUnavailable, SecretUrl
-from exporter.clients.failures import explain
 from exporter.clients.guard import Guard
+from exporter.clients.postgres_failures import explain
 from exporter.clients.session import EpochLoader, Session, Silence
-from exporter.clients.urls import postgres_problem
+from exporter.clients.urls import postgres_problem, safe
 from exporter.model import Reason, SampleFailed
 from exporter.sampling.sampler import UNANSWERED, Run
 
@@ -55,17 +55,10 @@ class Database:
         self._lanes = {name: _Lane() for name in LANES}
         self._silence = Silence()
 
-    def is_at(self, url: SecretUrl) -> bool:
-        """Whether it was made for this address and these credentials."""
-        return self._url == url
-
     @property
     def safe_url(self) -> str:
         """The address without its password."""
-        try:
-            return self._url.safe
-        except SecretUnavailable as error:
-            return str(error.path)
+        return safe(self._url)
 
     @contextmanager
     def session(self, run: Run, lane: str = "quick") -> Iterator[Session]:

@@ -1,36 +1,26 @@
-"""A watched Redis: standalone, Sentinel or Cluster, by the scheme of its URL; pipelined, within time limits.
-
-`redis://` and `rediss://` as redis-py reads them, `unix://`, and with the same for TLS
-`redis+sentinel://[user:password@]host:26379,host2:26379/SERVICE[/DB]` and
-`redis+cluster://[user:password@]host:6379,host2:6379` (`rediss+sentinel`, `rediss+cluster`).
-"""
+"""A watched Redis, of whatever topology: pipelined, within time limits."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import urlsplit
 
-import redis
 from redis import exceptions
-from redis.backoff import NoBackoff
-from redis.cluster import ClusterNode, RedisCluster
-from redis.retry import Retry
-from redis.sentinel import MasterNotFoundError, Sentinel
+from redis.cluster import RedisCluster
 
 from chassis.clock import Clock
 from chassis.secrets import SecretUnavailable, SecretUrl
-from exporter.clients.urls import redis_problem
+from exporter.clients.redis_failures import explain
+from exporter.clients.topologies import Client, connect, pools
+from exporter.clients.urls import redis_problem, safe
 from exporter.model import Reason, SampleFailed
 from exporter.sampling.sampler import UNANSWERED, Run
 
-Client = Any  # redis.Redis and RedisCluster share the commands that we use, but no base class
 Command = tuple[Any, ...]
 
-DEFAULT_PORT = 6379
-SENTINEL_PORT = 26379
 COMMANDS_A_PIPELINE = 1_000
 # Instead of an answer: nobody is there, or the cluster has nobody who would answer for the key.
 NO_ANSWER = (
@@ -58,17 +48,10 @@ class Store:
         self._client: Client | None = None
         self.ailing = False  # the last conversation failed: who can do without should not wait for another
 
-    def is_at(self, url: SecretUrl) -> bool:
-        """Whether it was made for this address and these credentials."""
-        return self._url == url
-
     @property
     def safe_url(self) -> str:
         """The address without its password."""
-        try:
-            return self._url.safe
-        except SecretUnavailable as error:
-            return str(error.path)
+        return safe(self._url)
 
     def ask(self, run: Run, commands: Iterable[Command], *, entitled: bool = False) -> list[Any]:
         """Answers in order; an answer may be a `redis.ResponseError` (a key of another type, a missing right).
@@ -92,13 +75,13 @@ class Store:
         """Raises SampleFailed if one of the answers is that the user may not ask."""
         for answer in answers:
             if isinstance(answer, exceptions.NoPermissionError):
-                raise _explain(answer, self.safe_url)
+                raise explain(answer, self.safe_url)
 
     def one(self, run: Run, *command: Any) -> Any:
         """The answer to one command; raises SampleFailed for an error answer too."""
         (answer,) = self.ask(run, [command])
         if isinstance(answer, exceptions.RedisError):
-            raise _explain(answer, self.safe_url)
+            raise explain(answer, self.safe_url)
         return answer
 
     def info(self, run: Run) -> dict[str, int]:
@@ -140,7 +123,7 @@ class Store:
         for answer in answers:
             # Said instead of an answer to each command; no use goes on.
             if isinstance(answer, NO_ANSWER):
-                raise _explain(answer, self.safe_url)
+                raise explain(answer, self.safe_url)
         return answers
 
     @contextmanager
@@ -163,7 +146,7 @@ class Store:
         except (exceptions.RedisError, OSError, ValueError, TypeError) as error:
             self._give_up(client)
             self.ailing = True
-            raise _explain(error, self.safe_url) from error
+            raise explain(error, self.safe_url) from error
         finally:
             elapsed = self._clock.monotonic() - began
             # Waiting for an answer that never came was no work of theirs: paying for it would only delay recovery.
@@ -175,7 +158,7 @@ class Store:
             if client is None or client is not self._client:
                 return
             self._client = None
-        for pool in _pools(client):
+        for pool in pools(client):
             pool.disconnect(inuse_connections=False)
 
     def close(self) -> None:
@@ -184,120 +167,6 @@ class Store:
             client, self._client = self._client, None
         if client is not None:
             client.close()
-
-
-def _greet(connection: Any) -> None:
-    connection.on_connect()
-    _introduce(connection)
-
-
-def _introduce(connection: Any) -> None:
-    """Be known to operators by a name, where the user may set one: reading must be right enough."""
-    connection.send_command("CLIENT", "SETNAME", "postwatch")
-    with suppress(exceptions.ResponseError):
-        connection.read_response()
-
-
-def _pools(client: Client) -> list[Any]:
-    clients = [client]
-    if isinstance(client, RedisCluster):
-        clients = [node.redis_connection for node in client.nodes_manager.nodes_cache.values()]
-    return [each.connection_pool for each in clients if each is not None]
-
-
-def connect(url: str, timeout: float) -> Client:
-    """A client for `url`; answers are bytes. Raises ValueError for a URL that is none."""
-    common: dict[str, Any] = {
-        "socket_timeout": timeout,
-        "socket_connect_timeout": timeout,
-        "socket_keepalive": True,
-        "retry": Retry(NoBackoff(), 0),  # the sampler's own interval is the retry
-        "redis_connect_func": _greet,
-    }
-    scheme, _, _ = url.partition("://")
-    base, plus, kind = scheme.partition("+")
-    if not plus:
-        return redis.Redis.from_url(url, **common)
-    parts = urlsplit(f"{base}://{url.partition('://')[2]}")
-    credentials, _, hosts = parts.netloc.rpartition("@")
-    user, _, password = credentials.partition(":")
-    if user:
-        common["username"] = unquote(user)
-    if password:
-        common["password"] = unquote(password)
-    if base == "rediss":
-        common["ssl"] = True
-    common |= dict(parse_qsl(parts.query))
-    if kind == "cluster":
-        nodes = [_cluster_node(host, port) for host, port in _addresses(hosts, DEFAULT_PORT)]
-        common |= {"retry": Retry(NoBackoff(), 1), "redis_connect_func": _introduce}
-        return RedisCluster(startup_nodes=nodes, **common)
-    if kind == "sentinel":
-        service, _, database = parts.path.strip("/").partition("/")
-        if not service:
-            raise ValueError("a Sentinel URL names its service: redis+sentinel://host:26379/SERVICE")
-        tls = {key: value for key, value in common.items() if key.startswith("ssl")}
-        watchers: Any = _sentinel(
-            _addresses(hosts, SENTINEL_PORT),
-            sentinel_kwargs={"socket_timeout": timeout, "socket_connect_timeout": timeout, **tls},
-        )
-        return watchers.master_for(service, db=int(database or 0), **common)
-    raise ValueError(f"unknown scheme {scheme!r}; allowed: redis, rediss, unix, redis+sentinel, redis+cluster")
-
-
-# redis-py leaves these constructors untyped.
-_cluster_node: Any = ClusterNode
-_sentinel: Any = Sentinel
-
-
-def _addresses(hosts: str, default: int) -> list[tuple[str, int]]:
-    pairs = (urlsplit(f"//{host}") for host in hosts.split(",") if host)
-    return [(pair.hostname or "", pair.port or default) for pair in pairs]
-
-
-def _explain(error: Exception, address: str) -> SampleFailed:
-    text = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-    reason, advice = Reason.PROTOCOL, ""
-    match error:
-        case exceptions.AuthenticationError():
-            reason, advice = Reason.AUTH, "check the user and the password in the URL"
-        case exceptions.NoPermissionError():
-            reason, advice = Reason.PERMISSION, "allow the user this command and these keys (ACL SETUSER)"
-        case exceptions.BusyLoadingError():
-            reason, advice = Reason.REFUSED, "the server is loading its data"
-        case exceptions.ClusterError() | exceptions.RedisClusterException() | exceptions.AskError():
-            reason, advice = Reason.REFUSED, "check the addresses, and that all nodes of the cluster run"
-        case exceptions.MaxConnectionsError():
-            reason, advice = Reason.OVERLOADED, "the server has no connection left"
-        case exceptions.TimeoutError() | TimeoutError():
-            reason, advice = Reason.TIMEOUT, "the server does not answer"
-        case MasterNotFoundError():
-            reason, advice = (
-                Reason.RESOLVE,
-                "check the service's name, and that the Sentinels agree on a master",
-            )
-        case exceptions.ConnectionError() | OSError():
-            lower = text.lower()
-            if "max number of clients" in lower:
-                reason, advice = Reason.OVERLOADED, "the server has no connection left"
-            elif "ssl" in lower or "certificate" in lower:
-                reason, advice = Reason.TLS, "check the scheme (rediss://) and the certificates in the URL"
-            elif "name or service" in lower or "resolution" in lower or "no address" in lower:
-                reason, advice = Reason.RESOLVE, "check the host in the URL"
-            elif "timed out" in lower:
-                reason, advice = Reason.TIMEOUT, "the server does not answer"
-            else:
-                reason, advice = Reason.REFUSED, "check the address, and that the server runs"
-        case ValueError() | TypeError():
-            reason, advice = Reason.MISMATCH, "check the URL"
-        case exceptions.ResponseError():
-            if text.startswith("NOAUTH"):
-                reason, advice = Reason.AUTH, "give a password in the URL"
-            elif text.startswith("NOPERM"):
-                reason, advice = Reason.PERMISSION, "allow the user this command and these keys (ACL SETUSER)"
-            elif text.startswith("WRONGTYPE"):
-                reason, advice = Reason.MISMATCH, "a key has another type than the layout says"
-    return SampleFailed(reason, f"{address}: {text}", advice, about=address)
 
 
 def identity(url: SecretUrl) -> str:

@@ -10,7 +10,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from pydantic import AfterValidator
 
-from chassis.secrets import SecretUrl
+from chassis.secrets import SecretUnavailable, SecretUrl
 
 POSTGRES_SCHEMES = ("postgresql", "postgres")
 REDIS_SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
@@ -46,6 +46,14 @@ def redis_problem(url: str) -> str:
     if scheme.endswith("+sentinel") and not parts.path.strip("/"):
         return "an address by Sentinel names its service: redis+sentinel://host:26379/SERVICE"
     return ""
+
+
+def safe(url: SecretUrl) -> str:
+    """The address without its password; where its file cannot be read, the file's path."""
+    try:
+        return url.safe
+    except SecretUnavailable as error:
+        return str(error.path)
 
 
 def _userinfo_problem(rest: str) -> str:

@@ -10,16 +10,14 @@ from __future__ import annotations
 import base64
 import http.client
 import re
-import string
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.message import Message
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import urljoin
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from chassis.address import Address
 from chassis.secrets import Secret, SecretUrl
 from chassis.settings import Settings
 from exporter.services.attempt import Attempt, Probe, Tools
@@ -27,29 +25,14 @@ from exporter.services.channel import Channel
 from exporter.services.expect import ExpectOptions, check, status_allowed
 from exporter.services.failure import Fault, ProbeFailed
 from exporter.services.options import NetworkOptions
+from exporter.services.page import Page, url_problem
 from exporter.services.tls import TlsOptions
 
 KIND = "http"
 BODY_LIMIT = 2**20  # bytes that are read of a body
-PORTS = {"http": 80, "https": 443}
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 _OURS = {"host", "connection", "content-length", "transfer-encoding"}
 _CREDENTIALS = {"authorization", "cookie"}
-
-
-def url_problem(url: str) -> str:
-    """What is wrong with an address for HTTP, in words that hold no part of it; or nothing."""
-    wrong = "not an address for HTTP; write e.g. https://api.example.com/health"
-    if any(ord(character) <= 32 or ord(character) == 127 for character in url):
-        return wrong
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        return wrong
-    if parts.scheme not in PORTS or not parts.hostname or port == 0:
-        return wrong
-    return "it holds a user or a password; give them by `basic_auth`" if "@" in parts.netloc else ""
 
 
 def _checked(url: SecretUrl) -> SecretUrl:
@@ -118,40 +101,6 @@ class Options(NetworkOptions):
         if len(given) > 1:
             raise ValueError(f"{' and '.join(given)} all say who asks; keep one")
         return self
-
-
-@dataclass(frozen=True)
-class Page:
-    """Where a request goes. `address` is what is dialled, `host` what the header says."""
-
-    scheme: str
-    address: Address
-    host: str
-    path: str
-
-    @classmethod
-    def of(cls, url: str) -> Page:
-        """Raises ProbeFailed if it is none."""
-        if problem := url_problem(url):
-            raise ProbeFailed(Fault.PROTOCOL, f"the URL is {problem}" if problem.startswith("not") else problem)
-        parts = urlsplit(url)
-        name = parts.hostname or ""
-        try:
-            name = name if name.isascii() else name.encode("idna").decode("ascii")
-        except UnicodeError:
-            raise ProbeFailed(Fault.RESOLVE, "the URL's host is no name of a host") from None
-        default = PORTS[parts.scheme]
-        port = parts.port or default
-        shown = f"[{name}]" if ":" in name else name
-        path = quote(parts.path or "/", safe=string.punctuation)
-        if parts.query:
-            path += "?" + quote(parts.query, safe=string.punctuation)
-        return cls(parts.scheme, Address(name, port), shown if port == default else f"{shown}:{port}", path)
-
-    @property
-    def origin(self) -> tuple[str, Address]:
-        """Who is told our credentials (RFC 6454)."""
-        return self.scheme, self.address
 
 
 @dataclass(frozen=True)

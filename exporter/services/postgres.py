@@ -16,7 +16,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from pydantic import Field
 
 from chassis.secrets import redact
-from exporter.clients import failures
+from exporter.clients import postgres_failures
 from exporter.clients.urls import PostgresUrl, postgres_problem
 from exporter.model import Reason
 from exporter.services.attempt import Attempt, Probe, Tools
@@ -167,7 +167,7 @@ class _Probe:
         with suppress(KeyError):
             kind = psycopg.errors.lookup(state.decode("ascii"))
         text = " ".join(message.split())
-        known = failures.explain(kind(text), "", self._options.url)
+        known = postgres_failures.explain(kind(text), "", self._options.url)
         fault = _FAULTS.get(known.reason, Fault.STATUS)
         if fault is Fault.PROTOCOL and state and not state.startswith(b"08"):
             fault = Fault.STATUS  # an error with a code is a proper answer

@@ -9,7 +9,7 @@ from typing import Any
 
 from redis import exceptions
 
-from exporter.clients.redis import Client
+from exporter.clients.topologies import Client
 
 KINDS = ("string", "list", "hash", "set", "zset", "stream")
 SCAN_COUNT = 1_000  # buckets a SCAN visits

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from chassis.exposition import Distribution, Reading
@@ -14,6 +14,7 @@ from exporter.model import Reason, Remark, SampleFailed
 from exporter.parts import Level, Line, Part, PartContext, Table
 from exporter.sampling.sampler import Run
 from exporter.stores.absence import Absence, Absences
+from exporter.stores.dead_tuples import dead_tuples
 from exporter.stores.options import PostgresOptions
 from exporter.stores.part import StorePart
 from exporter.stores.pgbouncer import Pools
@@ -24,7 +25,6 @@ PING_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
 NEARLY_FULL = 0.8  # of the connections, from which the table warns
 OLD = 600.0  # seconds that a transaction is open, from which the table warns
 TEXTS_EVERY = 4  # intervals of the statements between readings of their texts
-MOST_TABLES = 500
 
 # Values of the label `state` by pg_stat_activity's; a session that has not got there has none, before 18.
 STATES = {
@@ -48,26 +48,6 @@ select clock_timestamp(), pg_has_role('pg_read_all_stats', 'usage'), quote_ident
         ) open (started))
 """
 CONNECTIONS = "select state, count(*) from pg_stat_activity where backend_type = 'client backend' group by state"
-# By the names that the role would find them by, whether it may read them or not.
-DEAD_TUPLES = """
-with recursive wanted as (
-    select (select string_agg(quote_ident(part), '.') from unnest(parse_ident(given)) part) as name,
-           parse_ident(given) as parts
-    from unnest(%(names)s::text[]) given
-), family as (
-    select w.name, (
-        select c.oid from pg_class c join pg_namespace n on n.oid = c.relnamespace
-        where c.relname = w.parts[cardinality(w.parts)] and c.relkind in ('r', 'p', 'm')
-          and case when cardinality(w.parts) > 1 then n.nspname = w.parts[1]
-                   else n.nspname = any (current_schemas(false)) end
-        order by array_position(current_schemas(false), n.nspname) limit 1
-    ) as oid
-    from wanted w
-    union all
-    select f.name, i.inhrelid from family f join pg_inherits i on i.inhparent = f.oid
-)
-select name, sum(pg_stat_get_dead_tuples(oid))::int8 from family where oid is not null group by name
-"""
 
 
 @dataclass(frozen=True)
@@ -174,13 +154,10 @@ class PostgresHealth(StorePart):
         age = None if oldest is None or not sees_all else now - oldest
         self._figures = Figures(True, connections, limit, ping, age, deadlocks)
         self._absences.say("rights", _without_rights(role, sees_all=sees_all))
-        readings += _dead_tuples(tx, self._tables(), self._labels)
+        readings += dead_tuples(tx, self._context.tables(self._account), self._labels)
         run.publish(f"{self.name}: figures", readings)
         if sees_all and run.clock.monotonic() >= self._statements_due:
             self._read_statements(run, tx, role)
-
-    def _tables(self) -> Sequence[str]:
-        return self._context.tables(self._account)[:MOST_TABLES]
 
     def _read_statements(self, run: Run, tx: Session, role: str) -> None:
         support = Support.read(tx)
@@ -241,11 +218,6 @@ def _by_state(tx: Session) -> dict[str, int]:
     for state, count in tx.rows(CONNECTIONS):
         states[STATES.get(state, "other")] += count
     return states
-
-
-def _dead_tuples(tx: Session, tables: Sequence[str], labels: dict[str, str]) -> list[Reading]:
-    rows = tx.rows(DEAD_TUPLES, {"names": list(tables)}) if tables else []
-    return [Reading("postwatch_postgres_dead_tuples", {**labels, "table": table}, dead) for table, dead in rows]
 
 
 def _without_rights(role: str, *, sees_all: bool) -> Iterator[Absence]:

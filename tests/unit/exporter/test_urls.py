@@ -7,7 +7,7 @@ import pytest
 
 from chassis.secrets import SecretUrl
 from chassis.settings import SettingsError, parse
-from exporter.clients.failures import explain
+from exporter.clients.postgres_failures import explain
 from exporter.clients.urls import postgres_problem, redis_problem
 from exporter.settings import ExporterSettings
 
