@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property, lru_cache
 
@@ -132,15 +132,6 @@ class Told:
     acknowledged_by: str = ""
     acknowledged_at: float | None = None
     note: str = ""  # why it ended, if no Alertmanager said so
-
-
-@dataclass(frozen=True)
-class Matched:
-    """Where a message goes, and why: for `routes`, logs and the feed."""
-
-    receiver: str
-    because: str
-    marks: frozenset[Mark] = field(default_factory=frozenset)
 
 
 def alert_key(source: str, fingerprint: str) -> str:

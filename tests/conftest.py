@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from demo.servers import Postgres, Valkey
+from demo.servers import Postgres
 from tests.support.databases import Database, cached_template, create_database, drop_database
 from tests.support.jobs import Owner
 from tests.support.servers import PgBouncer, Postgres15, RedisServer
@@ -57,13 +57,6 @@ def redis_server() -> Iterator[RedisServer]:
 def own_redis() -> Iterator[RedisServer]:
     """A redis-server of the test's own, to be stopped, killed or frozen."""
     with RedisServer() as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def valkey_server() -> Iterator[Valkey]:
-    """valkey-server from the wheel, for the whole session: do not stop it."""
-    with Valkey() as server:
         yield server
 
 

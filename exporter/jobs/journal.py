@@ -13,7 +13,6 @@ from exporter.model import OTHER, OUTCOMES, QueueKey
 
 # A worker's clock may be this many seconds behind the database's without a job of its being missed.
 SKEW = 30.0
-FARTHEST = 86_400.0  # seconds ahead of the database's clock that a time may lie
 BUCKET = 10.0  # seconds of events that are forgotten together
 RETRIED_JOBS = 200_000  # living jobs whose failed attempts are remembered
 

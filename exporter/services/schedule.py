@@ -24,7 +24,6 @@ log = get_logger(__name__)
 
 MOST_THREADS = 64  # and as many again for targets that hang
 START_GAP = 0.015  # seconds between first probes, so that a thousand are not all due in one moment
-RETRY = 1.0  # seconds until the dispatcher is told anew that it has a defect
 
 
 @dataclass

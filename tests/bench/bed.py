@@ -171,11 +171,6 @@ class Spent:
         return sum(seconds for _, seconds in self.statements.values())
 
     @property
-    def per_sample(self) -> float:
-        """Seconds for each interval of the exporter."""
-        return self.seconds / self.window * INTERVAL
-
-    @property
     def ratio(self) -> float:
         """Of wall time."""
         return self.seconds / self.window

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any
 
 from psycopg import sql
 
@@ -228,11 +227,6 @@ def read_tables(tx: Session, layout: Layout) -> Tables:
     queues = read_table(tx, layout.queues.table) if layout.queues else None
     logs = read_table(tx, layout.logs.table) if layout.logs else None
     return Tables(layout, jobs, queues, logs)
-
-
-def rights_missing(tables: Tables) -> list[Any]:
-    """Tables of which the role may not read some column."""
-    return [t for t in (tables.jobs, tables.queues, tables.logs) if t is not None and t.unreadable]
 
 
 def finds_changes(tx: Session, tables: Tables) -> bool:
