@@ -99,6 +99,14 @@ def format_duration(seconds: float) -> str:
     return text if text and last == "0" else f"{text}{last}s"
 
 
+def format_age(seconds: float) -> str:
+    """An age to the unit that matters: `42s`, `17m`, `5h`, `3d`."""
+    for unit, length in (("d", 86_400), ("h", 3_600), ("m", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds // length:.0f}{unit}"
+    return f"{seconds:.0f}s"
+
+
 def format_size(size: int) -> str:
     """Bytes with the largest binary unit that divides them: '64MiB', '1000B'."""
     for unit in ("TiB", "GiB", "MiB", "KiB"):

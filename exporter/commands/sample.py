@@ -15,6 +15,7 @@ from chassis.board import Board
 from chassis.clock import SystemClock
 from chassis.exposition import Format
 from chassis.settings import load, secrets_in
+from chassis.units import format_age
 from exporter.app import Watch
 from exporter.catalogue import CATALOGUE
 from exporter.commands.terminal import STYLES, console, tell, tell_exactly
@@ -120,7 +121,7 @@ def _table(source: QueueSource, rows: list[QueueRow], *, narrow: bool) -> Table:
 def _cells(source: QueueSource, row: QueueRow, now: float) -> list[Text]:
     age = ""
     if row.waiting and row.oldest_waiting is not None:
-        age = _coarse(max(now - row.oldest_waiting, 0))
+        age = format_age(max(now - row.oldest_waiting, 0))
     counts = [row.active, row.scheduled, row.failed, row.redis_length]
     name = row.key.full_name.removeprefix("queue:")
     return [Text(name), _count(row.waiting), Text(age), *map(_count, counts), _state(source, row)]
@@ -136,14 +137,6 @@ def _state(source: QueueSource, row: QueueRow) -> Text:
 
 def _count(value: int | None) -> Text:
     return Text("–" if value is None else f"{value:,}")
-
-
-def _coarse(seconds: float) -> str:
-    """An age to the unit that matters: `42s`, `17m`, `5h`, `3d`."""
-    for unit, length in (("d", 86_400), ("h", 3_600), ("m", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds // length:.0f}{unit}"
-    return f"{seconds:.0f}s"
 
 
 def _complain(outcomes: list[Outcome], path: Path) -> int:

@@ -8,6 +8,7 @@ from math import ceil
 
 from chassis.clock import Clock
 from chassis.exposition import Reading
+from chassis.units import format_age
 from exporter.model import Reason, Remark, SampleFailed
 from exporter.parts import Level, Line, Part, PartContext, Table
 from exporter.sampling.sampler import Run, Sampler
@@ -142,15 +143,8 @@ def _line(target: Target, now: float) -> Line:
         target.name,
         target.kind,
         f"{last.seconds * 1000:,.1f} ms",
-        _coarse(max(now - standing.since, 0.0)),
+        format_age(max(now - standing.since, 0.0)),
         certificate,
         wrong if len(wrong) <= LONGEST else wrong[: LONGEST - 1] + "…",
     )
     return Line(cells, word, level)
-
-
-def _coarse(seconds: float) -> str:
-    for unit, length in (("d", 86_400), ("h", 3_600), ("m", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds // length:.0f}{unit}"
-    return f"{seconds:.0f}s"

@@ -12,6 +12,7 @@ from chassis.units import (
     Ratio,
     Size,
     duration,
+    format_age,
     format_duration,
     format_ratio,
     format_size,
@@ -132,6 +133,14 @@ def test_a_field_tells_its_mistake(line: str, message: str) -> None:
 )
 def test_durations_are_written_as_people_do(seconds: float, text: str) -> None:
     assert format_duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0s"), (42.4, "42s"), (119, "119s"), (120, "2m"), (7_199, "119m"), (5.5 * 3_600, "5h"), (3 * 86_400, "3d")],
+)
+def test_an_age_is_told_to_the_unit_that_matters(seconds: float, text: str) -> None:
+    assert format_age(seconds) == text
 
 
 @given(st.floats(min_value=0, max_value=1e8))
