@@ -133,6 +133,13 @@ def test_a_template_may_be_longer_but_not_than_twilio_takes(twilio: SmsHarness) 
     assert twilio.told()[1].startswith("CRITICAL: queues")
 
 
+def test_a_template_s_text_is_told_in_the_letters_of_sms_where_they_suffice(twilio: SmsHarness) -> None:
+    for text in ("“{{ word }}” — now…", "{{ word }}: очередь"):
+        with receiver(twilio, templates={"text": text}) as it:
+            it.send(message())
+    assert twilio.told() == ['"CRITICAL" - now...', "CRITICAL: очередь"]
+
+
 def test_updates_are_not_told(twilio: SmsHarness, it: Receiver) -> None:
     assert "not told" in it.send(message(Action.UPDATE)).note
     assert twilio.told() == []
