@@ -75,6 +75,10 @@ class Routing:
                 escalations.append(Later(target.escalate.after, target.escalate.receivers, title))
         return Plan(tuple(told.values()), tuple(escalations), tuple(because))
 
+    def decides(self, labels: Mapping[str, str]) -> bool:
+        """Whether a route matches, so that `default` does not count."""
+        return any(all_match(route.match, labels) for route in self.routes)
+
     def _counting(self, labels: Mapping[str, str]) -> Iterator[tuple[str, Target]]:
         matched = False
         for position, route in enumerate(self.routes):

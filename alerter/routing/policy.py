@@ -33,7 +33,9 @@ class Policy:
             because = "deadman.receivers"
             return Plan(tuple(Planned(name, because) for name in self.deadman_receivers), (), (because,))
         plan = self.routing.plan(alert.labels, now)
-        if alert.source == OWN_SOURCE and (unwell := alert.labels.get("receiver")):
+        unwell = alert.labels.get("receiver") if alert.source == OWN_SOURCE else None
+        # A route that tells nobody means it.
+        if unwell and (plan.told or not self.routing.decides(alert.labels)):
             return self._around(plan, unwell)
         return plan
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from alerter.duties import itself
 from alerter.model import OWN_SOURCE, Action, Severity
 from alerter.routing.matchers import Matcher
+from alerter.routing.options import Target
 from alerter.routing.policy import Ability, Policy
 from alerter.routing.quiet import QuietPeriod
 from alerter.settings import AlerterSettings
@@ -146,5 +147,10 @@ def test_a_receiver_that_is_unwell_is_not_told_so_by_itself() -> None:
     assert told("sms") == ["oncall", "ops"]
     # Where the route has nobody else, all there are.
     assert told("ops", Severity.OTHER) == ["oncall", "sms"]
+    # A route that has nobody, or is quiet now, means it; no route at all does not.
+    assert told("oncall", Severity.INFO) == []
+    nowhere = Policy(replace(settings.routing, routes=(), default=Target()), everybody)
+    unwell = itself.alert(itself.FAILING, Severity.CRITICAL, 0.0, receiver="oncall")
+    assert [planned.receiver for planned in nowhere.plan(unwell, 0.0).told] == ["ops", "sms"]
     # Somebody else's alerts may have such a label, too.
     assert told("oncall", source="default") == ["oncall", "ops"]
