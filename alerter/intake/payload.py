@@ -143,7 +143,7 @@ def _texts(value: Any, path: str) -> Mapping[str, str]:
 
 def _text(value: Any) -> str:
     """As every store and every provider can have it: without NUL and without halves of characters."""
-    text = value if isinstance(value, str) else json.dumps(value)
+    text = value if isinstance(value, str) else "" if value is None else json.dumps(value)
     if text.isascii():
         return text.replace("\0", "\ufffd") if "\0" in text else text
     return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")

@@ -93,6 +93,16 @@ def test_without_a_fingerprint_the_labels_tell_who_it_is() -> None:
     first, second = decode(json.dumps(content).encode(), "default").alerts
     assert first.key != second.key
     assert decode(json.dumps(content).encode(), "default").alerts[0].key == first.key
+    for each in content["alerts"]:
+        each["fingerprint"] = None
+    assert [alert.key for alert in decode(json.dumps(content).encode(), "default").alerts] == [first.key, second.key]
+
+
+def test_null_is_nothing() -> None:
+    content = json.loads(OF_0_25) | {"externalURL": None, "groupKey": None}
+    content["alerts"][0] |= {"generatorURL": None, "annotations": None, "labels": {"alertname": None}}
+    first = decode(json.dumps(content).encode(), "default").alerts[0]
+    assert (first.external_url, first.group_key, first.generator_url, first.labels) == ("", "", "", {"alertname": ""})
 
 
 @pytest.mark.parametrize(
