@@ -52,6 +52,14 @@ class Reconcile(Settings):
         description="While an alert fires that matches, nothing is closed: what cannot be seen is not over.",
     )
 
+    @field_validator("alertmanagers")
+    @classmethod
+    def _are_urls(cls, given: tuple[SecretUrl, ...]) -> tuple[SecretUrl, ...]:
+        wrong = [n for n, each in enumerate(given) if each.path is None and not link(each.reveal())]
+        if wrong:  # never what was found, which may hold a password
+            raise ValueError(f"[{wrong[0]}] is no URL of an Alertmanager; write e.g. http://127.0.0.1:9093")
+        return given
+
 
 class Deadman(Settings):
     """An alert that always fires; when it stays away, nothing else would come either."""

@@ -12,6 +12,7 @@ from alerter.duties.crew import Duties
 from alerter.duties.reconcile import YOUNG
 from alerter.model import Alert
 from alerter.tally import Tally
+from chassis.settings import SettingsError
 from demo.providers import Fault
 from demo.providers.server import Reply, Request, StandIn
 from tests.support import booked
@@ -35,6 +36,16 @@ class Manager(StandIn):
         return Reply(
             200, [{"fingerprint": each, "status": {"silencedBy": silences[how]}} for each, how in self.alerts.items()]
         )
+
+
+@pytest.mark.parametrize("address", ["am:9093", "ftp://am:9093", "http://", "https://u:hidden@[am"])
+def test_what_is_no_address_of_an_alertmanager(address: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        settings_of(f"{SETTINGS}\nreconcile: {{alertmanagers: ['http://127.0.0.1:9093', '{address}']}}")
+    (mistake,) = caught.value.mistakes
+    assert mistake.path == "reconcile.alertmanagers"
+    assert mistake.message.startswith("[1] is no URL")
+    assert "hidden" not in str(caught.value)
 
 
 class Bed:
