@@ -62,7 +62,7 @@ class Door:
             await answer(scope, receive, send)
             return
         is_webhook = scope["path"] == "/webhook" or scope["path"].startswith("/webhook/")
-        status = 500
+        status = 0  # until it is answered, which a sender that breaks off is not
 
         async def look(message: Message) -> None:
             nonlocal status
@@ -73,7 +73,7 @@ class Door:
         try:
             await self._app(scope, receive, look)
         finally:
-            if is_webhook:
+            if is_webhook and status:
                 self._tally.webhook(status)
         if is_webhook and status == 413:
             await anyio.to_thread.run_sync(self._too_large)

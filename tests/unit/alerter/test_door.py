@@ -8,6 +8,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Message, Receive, Scope, Send
 
 from alerter.tally import Tally
 from alerter.web.webhook import Door
@@ -46,3 +47,25 @@ def test_a_page_of_somebody_else_s_is_refused(home: str, origin: str) -> None:
 )
 def test_programs_and_the_own_page_are_heard(home: str, origin: str | None) -> None:
     assert answer(home, origin) == 200
+
+
+def test_a_sender_that_breaks_off_was_answered_nothing() -> None:
+    tally = Tally()
+
+    async def takes(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await Response(status_code=503)(_scope, _receive, send)
+
+    async def hears_no_more(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        pass
+
+    async def nowhere(_message: Message) -> None:
+        pass
+
+    async def nothing() -> Message:
+        return {"type": "http.disconnect"}
+
+    for app in (takes, hears_no_more):
+        door = Door(app, tally, lambda: None, lambda _address, _path: None)
+        asyncio.run(door({"type": "http", "method": "POST", "path": "/webhook", "headers": []}, nothing, nowhere))
+    counted = {each.labels["code"]: each.value for each in tally.readings([]) if "webhooks_total" in each.metric}
+    assert {code: count for code, count in counted.items() if count} == {"503": 1.0}
