@@ -114,6 +114,15 @@ def test_whoever_comes_to_a_full_desk_or_to_one_that_closes_is_asked_to_come_aga
     assert bench.post(3) == 503
 
 
+def test_nobody_waits_for_ever_for_a_store_that_hangs(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was handed in is kept all the same, once it can be."""
+    monkeypatch.setattr(webhook, "_PATIENCE", 0.2)
+    bench.goes_on.clear()
+    assert bench.post(1) == 503
+    bench.goes_on.set()
+    eventually(lambda: len(bench.names()) == 1, within=20)
+
+
 def test_one_that_cannot_be_taken_in_costs_no_other(bench: Bench) -> None:
     """All that come while somebody writes are one transaction."""
     good, bad = firing("good"), replace(firing("bad"), starts_at=None)  # type: ignore[arg-type]  # no store takes it
