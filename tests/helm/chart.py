@@ -104,3 +104,9 @@ def config(rendered: list[Manifest], daemon: str) -> str:
     """A daemon's configuration file."""
     text: str = one(rendered, "ConfigMap", f"-{daemon}")["data"][f"{daemon}.yml"]
     return text
+
+
+def container(rendered: list[Manifest], name: str) -> Manifest:
+    """The one container of that name in all pods."""
+    (found,) = [each for _, pod in pods(rendered) for each in containers(pod) if each["name"] == name]
+    return found

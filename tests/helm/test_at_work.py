@@ -7,15 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.helm.chart import CHART, HELMS, Manifest, Refused, helm, manifests, of_kind, one, render
-from tests.helm.test_features import container, told
-
-KEPT = {"exporter": {"config": {"reputation": {"state_file": "/var/lib/postwatch/reputation.json"}}}}
-
-
-def ci(name: str) -> list[Manifest]:
-    """What a file of ci/ renders to."""
-    return render(CHART / "ci" / f"{name}-values.yaml")
+from tests.helm.chart import CHART, HELMS, container, helm, manifests, of_kind, one, render
+from tests.helm.given import ci, told
 
 
 def notes(values: str) -> str:
@@ -53,24 +46,6 @@ def test_annotations_of_the_volume_are_those_of_the_claims_of_a_stateful_set_too
     values = {**told(mode="standalone"), "persistence": {"annotations": {"example.com/backup": "daily"}}}
     (claim,) = one(render(values, folder=tmp_path), "StatefulSet")["spec"]["volumeClaimTemplates"]
     assert claim["metadata"]["annotations"]["example.com/backup"] == "daily"
-
-
-REFUSED: list[tuple[dict[str, Any], str]] = [
-    (told(nodeSelector={"disk": "ssd"}), "alerter.nodeSelector: a sidecar has no pod of its own"),
-    (told(initContainers=[{"name": "wait", "image": "wait:1"}]), "alerter.initContainers: a sidecar"),
-    ({**told(extraVolumes=[{"name": "x", "emptyDir": {}}]),
-      "exporter": {"extraVolumes": [{"name": "x", "configMap": {"name": "x"}}]}},
-     'alerter.extraVolumes: the pod has another volume named "x"'),
-    ({**told(mode="standalone"), **KEPT, "persistence": {"existingClaim": "mine"}},
-     "persistence.existingClaim: the pods of exporter and alerter would both mount mine"),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("values", "sentence"), REFUSED, ids=[sentence for _, sentence in REFUSED])
-def test_what_cannot_be_run_fails_with_a_sentence(values: dict[str, Any], sentence: str, tmp_path: Path) -> None:
-    with pytest.raises(Refused) as refused:
-        render(values, folder=tmp_path)
-    assert sentence in refused.value.text
 
 
 def test_one_claim_of_the_users_is_enough_where_only_one_pod_needs_it(tmp_path: Path) -> None:

@@ -4,37 +4,15 @@ import re
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
-from tests.helm.chart import CI, Manifest, Refused, config, containers, of_kind, one, pods, render
+from tests.helm.chart import CI, Manifest, config, container, of_kind, one, pods, render
+from tests.helm.given import TOLD, ci, told
 from tests.support.documents import REPOSITORY, blocks
-
-ONCALL = {"name": "oncall", "kind": "pagerduty", "routing_key_file": "/etc/postwatch/secrets/alerting/key"}
-TOLD: dict[str, Any] = {
-    "secrets": {"alerting": {"existingSecret": "alerting"}},
-    "alerter": {"config": {"receivers": [ONCALL], "default": {"receivers": ["oncall"]}}},
-}
-
-
-def ci(name: str) -> list[Manifest]:
-    """What a file of ci/ renders to."""
-    (path,) = [path for path in CI if path.name == f"{name}-values.yaml"]
-    return render(path)
-
-
-def told(**more: Any) -> dict[str, Any]:
-    """Values of an alerter with a receiver, and more of its own."""
-    return {**TOLD, "alerter": {**TOLD["alerter"], **more}}
 
 
 def kinds(rendered: list[Manifest]) -> set[str]:
     return {each["kind"] for each in rendered}
-
-
-def container(rendered: list[Manifest], name: str) -> Manifest:
-    (found,) = [each for _, pod in pods(rendered) for each in containers(pod) if each["name"] == name]
-    return found
 
 
 def test_two_secrets_are_enough() -> None:
@@ -221,25 +199,3 @@ def test_two_long_releases_do_not_share_names() -> None:
     first, second = ("a-release-of-more-than-thirty-two-characters-" + end for end in ("one", "two"))
     names = [{each["metadata"]["name"] for each in render(release=release)} for release in (first, second)]
     assert not names[0] & names[1]
-
-
-REFUSED: list[tuple[dict[str, Any], str]] = [
-    (told(mode="standalone", replicas=2), "alerter.replicas: 2 need PostgreSQL"),
-    (told(replicas=2), "alerter.replicas: a sidecar is one"),
-    ({"exporter": {"config": {"web": {"listen": "127.0.0.1:9797"}}}}, "is reached only inside its pod"),
-    ({"exporter": {"config": {"web": {"listen": ":${PORT}"}}}}, "holds a variable"),
-    (told(config={**TOLD["alerter"]["config"], "web": {"listen": ":9797"}}), "port 9797 is the exporter's"),
-    ({"exporter": {"config": {"redis": [{"name": "x", "url_file": "/etc/postwatch/secrets/other/url"}]}}},
-     "secrets.other.existingSecret"),
-    ({"serviceMonitor": {"enabled": True}, "podMonitor": {"enabled": True}}, "scrape everything twice"),
-    ({"prometheusRule": {"enabled": True, "rules": {"QueueStaled": {"for": "1m"}}}}, 'no alert is named "QueueStaled"'),
-    ({"exporter": {"config": {"defaults": {"labels": {"note": "password=hunter22"}}}}}, "a password stands in it"),
-    (told(config={**TOLD["alerter"]["config"], "storage": "sqlite:///alerter.db"}), "cannot be written"),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("values", "sentence"), REFUSED, ids=[sentence for _, sentence in REFUSED])
-def test_what_cannot_work_fails_with_a_sentence(values: dict[str, Any], sentence: str, tmp_path: Path) -> None:
-    with pytest.raises(Refused) as refused:
-        render(values, folder=tmp_path)
-    assert sentence in refused.value.text

@@ -16,8 +16,8 @@ import yaml
 from tests.helm.api import serving
 from tests.helm.chart import CHART, HELMS, Refused
 from tests.helm.cluster import Cluster, plain
+from tests.helm.given import TOLD, told
 from tests.helm.merging import doubles, frozen, merged, strategic
-from tests.helm.test_features import TOLD, told
 
 TOKEN = "postwatch-webhook"
 STANDALONE = told(mode="standalone")
