@@ -5,11 +5,10 @@ import time
 from pathlib import Path
 
 import pytest
-import yaml
 
 from tests.bench import report
-from tests.bench.bed import Daemon
 from tests.bench.report import Goal
+from tests.bench.sections import Exporter
 from tests.support.dns import Rbldnsd, Unbound, Zone, blocklist, reverse
 
 ADDRESSES, LISTS = 200, 20
@@ -25,29 +24,19 @@ _CHECKED = re.compile(r'^postwatch_dnsbl_checked_timestamp_seconds\{blocklist="(
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(1200)]
 
 
-class Exporter(Daemon):
+class Reputation(Exporter):
     """The daemon with addresses and lists."""
 
     def __init__(self, folder: Path, resolver: str) -> None:
-        super().__init__(folder, sources=[{}])
         given = {
-            "web": {"listen": f"127.0.0.1:{self.port}"},
-            "reputation": {
-                "interval": f"{INTERVAL:.0f}s",
-                "queries_per_second": RATE,
-                "resolvers": [resolver],
-                "state_file": str(folder / "state.json"),
-                "blocklists": [{"zone": name} for name in zones()],
-                "addresses": [{"ip": ip, "provider": "own"} for ip in addresses()],
-            },
+            "interval": f"{INTERVAL:.0f}s",
+            "queries_per_second": RATE,
+            "resolvers": [resolver],
+            "state_file": str(folder / "state.json"),
+            "blocklists": [{"zone": name} for name in zones()],
+            "addresses": [{"ip": ip, "provider": "own"} for ip in addresses()],
         }
-        self._config.write_text(yaml.safe_dump(given))
-
-    def _is_up(self) -> bool:
-        try:
-            return self.value("postwatch_sampler_runs_total") > 0
-        except OSError:
-            return False
+        super().__init__(folder, {"reputation": given})
 
     def checked(self) -> dict[tuple[str, str], float]:
         """Epoch seconds of the last true answer of each pair."""
@@ -69,7 +58,7 @@ def zones() -> dict[str, Zone]:
 
 def test_many_addresses_in_many_lists(tmp_path: Path) -> None:
     pairs = ADDRESSES * LISTS
-    with Rbldnsd(zones()) as lists, Unbound(lists) as unbound, Exporter(tmp_path, unbound.address) as daemon:
+    with Rbldnsd(zones()) as lists, Unbound(lists) as unbound, Reputation(tmp_path, unbound.address) as daemon:
         before, began = daemon.cpu(), time.monotonic()
         while len(first := daemon.checked()) < pairs:
             assert time.monotonic() - began < 3 * pairs / RATE, f"{len(first)} of {pairs} pairs were looked at"

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import yaml
 
 from tests.bench import report
-from tests.bench.bed import Daemon
 from tests.bench.report import Goal
 from tests.bench.scale import Load, Services
 from tests.bench.scale_queues import Pairs, Queues
+from tests.bench.sections import Exporter
 from tests.support.servers import Postgres15, RedisServer
 
 SIZES = (0.1, 0.3, 1.0)  # of the whole
@@ -58,21 +57,6 @@ class Seen:
         ]
 
 
-class Exporter(Daemon):
-    """The daemon with a configuration of any sections."""
-
-    def __init__(self, folder: Path, sections: dict[str, object]) -> None:
-        super().__init__(folder, sources=[{}])
-        given = {"web": {"listen": f"127.0.0.1:{self.port}"}, **sections}
-        self._config.write_text(yaml.safe_dump(given))
-
-    def _is_up(self) -> bool:
-        try:
-            return self.value("postwatch_sampler_runs_total") > 0
-        except OSError:
-            return False
-
-
 def scrape_times(port: int, loads: Sequence[Load], rate: float) -> tuple[list[float], list[float]]:
     """Seconds of scrapes with gzip and without, in turn and at a steady rate, over one connection."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
@@ -92,7 +76,7 @@ def scrape_times(port: int, loads: Sequence[Load], rate: float) -> tuple[list[fl
     return packed, plain
 
 
-def busy(daemon: Daemon, loads: Sequence[Load], rate: float) -> tuple[float, tuple[list[float], list[float]]]:
+def busy(daemon: Exporter, loads: Sequence[Load], rate: float) -> tuple[float, tuple[list[float], list[float]]]:
     """The share of a core that the daemon takes at so many scrapes a second, and their times."""
     before, began = daemon.cpu(), time.monotonic()
     times = scrape_times(daemon.port, loads, rate)
