@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from alerter.duties import due
 from alerter.duties.taking import Taking
 from alerter.model import Mark
 from alerter.store.schema import outbox
@@ -25,6 +26,12 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     with booked.world(request.param, request, tmp_path) as made:
         made.policy = replace(made.policy, routing=settings_of(TWICE).routing)
         yield made
+
+
+def anything_due(world: World) -> bool:
+    """Whether a look would find something: as asked each second, without a lock."""
+    with world.store.read() as connection:
+        return bool(connection.execute(due.due(world.clock.now(), [])).scalar())
 
 
 def test_each_step_of_an_escalation_comes_in_its_time_and_once(world: World) -> None:
@@ -69,6 +76,7 @@ def test_the_fallback_says_whom_it_stands_in_for_and_counts_from_the_webhook(wor
     assert told.message is not None
     assert (told.message.note, set(told.message.marks)) == ("oncall could not be reached.", {Mark.FALLBACK})
     assert told.received_at == heard
+    assert not anything_due(world)
 
 
 def test_a_fallback_tells_nobody_who_is_told_anyway(world: World) -> None:
@@ -92,6 +100,7 @@ def test_what_is_over_needs_neither_fallback_nor_repetition(world: World, told: 
             world.deliver(receiver)
     world.hear(*map(over, alerts))
     world.clock.advance(4 * 3600 + 1)
+    assert not anything_due(world)
     done = world.look()
     assert (done.fallbacks, done.repeats) == (0, 0)
     with world.store.read() as connection:
