@@ -1,6 +1,5 @@
-"""Probes over HTTP: what is sent, what is expected, redirects and TLS, against uvicorn."""
+"""Probes over HTTP: what is sent, what is expected, redirects, against uvicorn."""
 
-import datetime
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from exporter.services.attempt import Tools
-from exporter.services.tls import TlsOptions
-from tests.support.certificates import Certificates, make_certificates
 from tests.support.probes import Watched, fault, probe
-from tests.support.services import Listener, answering, file_with, web_server, with_tls
+from tests.support.services import Listener, answering, file_with, web_server
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "OPTIONS"]
 
@@ -241,94 +237,3 @@ def test_codes_are_counted_and_bounded(url: str, api: Api) -> None:
             counted = watched.look(30).by("code", "postwatch_service_http_responses_total")
     assert counted.pop("_other") == 11
     assert counted == {"200": 0, **{str(code): 1 for code in range(400, 419)}}
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    return make_certificates(tmp_path_factory.mktemp("good"))
-
-
-@pytest.fixture(scope="module")
-def secure(certificates: Certificates) -> Iterator[int]:
-    with web_server(Api().app, **with_tls(certificates)) as port:
-        yield port
-
-
-class TestTls:
-    def test_a_valid_certificate(self, secure: int, certificates: Certificates) -> None:
-        given = {"kind": "http", "tls": {"ca_file": str(certificates.ca)}}
-        for host in ("localhost", "127.0.0.1"):
-            result = probe(10, url=f"https://{host}:{secure}/ok", **given)
-            assert result.failure is None, result.failure
-            assert result.phases["tls"] > 0
-            assert result.certificate_expiry == pytest.approx(_in(days=1), abs=120)
-
-    def test_of_an_authority_that_is_not_trusted(self, secure: int) -> None:
-        result = probe(10, kind="http", url=f"https://localhost:{secure}/ok")
-        assert result.failure
-        assert result.failure.fault == "certificate"
-        assert result.certificate_expiry == pytest.approx(_in(days=1), abs=120)
-        assert fault(10, kind="http", url=f"https://localhost:{secure}/ok", tls={"verify": False}) is None
-
-    def test_for_another_name(self, secure: int, certificates: Certificates, tmp_path: Path) -> None:
-        other = make_certificates(tmp_path, names=("mail.example.com",))
-        tls = {"ca_file": str(other.ca)}
-        with web_server(Api().app, **with_tls(other)) as port:
-            result = probe(10, kind="http", url=f"https://localhost:{port}/ok", tls=tls)
-            assert result.failure
-            assert result.failure.fault == "certificate"
-            assert "localhost" in str(result.failure)
-            named = {**tls, "server_name": "mail.example.com"}
-            assert fault(10, kind="http", url=f"https://localhost:{port}/ok", tls=named) is None
-
-    def test_that_has_expired(self, tmp_path: Path) -> None:
-        old = make_certificates(tmp_path, datetime.timedelta(days=-2))
-        given = {"name": "it", "kind": "http", "tls": {"ca_file": str(old.ca)}, "timeout": "10s"}
-        with (
-            web_server(Api().app, **with_tls(old)) as port,
-            Watched({**given, "url": f"https://localhost:{port}/ok"}) as watched,
-        ):
-            samples = watched.look()
-            (line,) = watched.part.table().lines
-        assert samples.value("postwatch_service_failures_total", reason="certificate") == 1
-        expiry = samples.value("postwatch_service_certificate_expiry_timestamp_seconds", target="it")
-        assert expiry == pytest.approx(_in(days=-2), abs=120)
-        assert "-2 d" in line.cells
-        assert "expired" in line.cells[-1]
-
-    def test_a_client_certificate(self, certificates: Certificates) -> None:
-        ours = {"cert_file": str(certificates.client_cert), "key_file": str(certificates.client_key)}
-        with web_server(Api().app, **with_tls(certificates, ask_client=True)) as port:
-            url = f"https://localhost:{port}/ok"
-            assert fault(10, kind="http", url=url, tls={"ca_file": str(certificates.ca), **ours}) is None
-            assert fault(10, kind="http", url=url, tls={"ca_file": str(certificates.ca)}) in ("tls", "protocol")
-
-    def test_where_none_is_spoken(self, url: str) -> None:
-        assert fault(10, kind="http", url=url.replace("http:", "https:") + "/ok") == "tls"
-
-    def test_files_that_are_not_there_or_change(self, secure: int, certificates: Certificates, tmp_path: Path) -> None:
-        authority = tmp_path / "ca.crt"
-        given = {"name": "it", "kind": "http", "url": f"https://localhost:{secure}/ok", "timeout": "10s",
-                 "tls": {"ca_file": str(authority)}}  # fmt: skip
-        with Watched(given) as watched:
-            samples = watched.look()
-            assert samples.value("postwatch_service_failures_total", reason="tls") == 1
-            authority.write_bytes(certificates.ca.read_bytes())
-            assert watched.look().value("postwatch_service_up") == 1
-            authority.write_text("half writ")  # the earlier one stays
-            assert watched.look().value("postwatch_service_up") == 1
-
-    def test_one_context_serves_all(self, certificates: Certificates) -> None:
-        tools = Tools(None)  # type: ignore[arg-type]  # contexts need no clock
-        from_file = {"ca_file": certificates.ca}
-        first = tools.contexts.get(_tls(**from_file), verify=True)
-        assert tools.contexts.get(_tls(**from_file, server_name="x"), verify=True) is first
-        assert tools.contexts.get(_tls(**from_file), verify=False) is not first
-
-
-def _tls(**given: Any) -> TlsOptions:
-    return TlsOptions(**given)
-
-
-def _in(days: float) -> float:
-    return datetime.datetime.now(datetime.UTC).timestamp() + days * 86_400
