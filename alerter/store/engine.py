@@ -55,6 +55,7 @@ class Store:
         self._clock = clock
         self._alone: int | None = None
         self._closed: StoreFailed | None = None
+        self._identity: tuple[int, int] | None = None  # device and inode of SQLite's file, if it is ours alone
         try:
             parsed = make_url(text)
         except ArgumentError:
@@ -95,6 +96,8 @@ class Store:
         """A transaction that nobody writes beside; committed at the end. Raises StoreFailed."""
         with self._told():
             if self.is_sqlite:
+                if not self._is_there():  # what is accepted would go with this process
+                    raise failures.gone(self._file)
                 with self._writers.write() as connection:
                     yield connection
                 return
@@ -109,7 +112,7 @@ class Store:
         With a `turn` it waits for those, of all replicas, that have the same one.
         """
         if self.is_sqlite:
-            with self.write() as connection:
+            with self._told(), self._writers.write() as connection:
                 yield connection
             return
         with self._told(), self.engine.begin() as connection:
@@ -153,7 +156,9 @@ class Store:
         try:
             # Before SQLite makes it: its journals get the rights of the file, and all of it may be read by us alone.
             os.close(os.open(self._file, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600))
-            if self._file.stat().st_mode & 0o077:
+            status = self._file.stat()
+            self._identity = (status.st_dev, status.st_ino)
+            if status.st_mode & 0o077:
                 self._file.chmod(0o600)
             # On a file of its own: SQLite has locks on its, which would go when another descriptor of it is closed.
             self._alone = os.open(f"{self._file}.lock", os.O_RDWR | os.O_CREAT, 0o600)
@@ -161,6 +166,16 @@ class Store:
             raise StoreUnusable(
                 f"storage: {self._file} cannot be used: {error.strerror}; the folder has to exist and be writable"
             ) from None
+
+    def _is_there(self) -> bool:
+        """Whether the file that was opened is still the one of that name."""
+        if self._identity is None:
+            return True
+        try:
+            status = self._file.stat()
+        except OSError:
+            return False
+        return (status.st_dev, status.st_ino) == self._identity
 
     def _stay_alone(self) -> None:
         """Leases know one alerter for each file."""

@@ -64,6 +64,14 @@ def damaged(file: Path) -> StoreUnusable:
     )
 
 
+def gone(file: Path) -> StoreFailed:
+    """The file was taken away under us."""
+    return StoreFailed(
+        f"storage: {file} was removed or replaced while the alerter works with it; start the alerter again."
+        " What it holds is delivered as long as it runs"
+    )
+
+
 def taken(file: Path) -> StoreUnusable:
     """Another alerter works with it."""
     return StoreUnusable(

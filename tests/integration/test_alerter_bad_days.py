@@ -112,6 +112,22 @@ def test_two_on_one_file(tmp_path: Path) -> None:
             assert second.feed(q="Still")
 
 
+def test_a_file_that_is_taken_away_takes_no_more_in(hook: Hook, tmp_path: Path) -> None:
+    with Alerter(tmp_path, told_by(hook)) as alerter:
+        assert alerter.send(alert("Before")).status_code == 200
+        (tmp_path / "alerter.db").rename(tmp_path / "elsewhere.db")
+        for _ in range(2):
+            answer = alerter.send(alert("After"))
+            assert answer.status_code == 503
+            assert "was removed or replaced" in answer.json()["error"]
+            (tmp_path / "alerter.db").touch()  # another one is not the same
+        eventually(lambda: named(hook) == {"Before"}, within=20)
+        alerter.kill()
+        alerter.start()
+        assert alerter.send(alert("After")).status_code == 200
+        eventually(lambda: named(hook) == {"Before", "After"}, within=20)
+
+
 def test_a_damaged_file(tmp_path: Path) -> None:
     with Alerter(tmp_path, {}) as alerter:
         alerter.send(*(alert(f"Some{number}") for number in range(200)))
