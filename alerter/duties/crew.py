@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 
 from alerter.duties import alertmanager, due, itself, keeping, reconcile, steps
 from alerter.duties.sightings import Sightings
-from alerter.intake import booking
+from alerter.intake import booking, echoes
 from alerter.intake.booking import LAST_SEEN
 from alerter.model import Severity
 from alerter.routing.matchers import all_match
@@ -126,6 +126,7 @@ class Duties:
         unreachable = [name for name, (_, refused) in failing.items() if refused]
         with self._store.read() as connection:
             is_due = connection.execute(due.due(now, unreachable)).scalar()
+            heard = echoes.waiting(connection, now)
             missing = self._watchdog_missing(connection, now)
             mine = {name: error for name, (error, _) in failing.items()}
             errors = self._sightings.of_others(connection, now) | mine
@@ -152,6 +153,12 @@ class Duties:
                 wake |= booking.take(connection, self.policy, news, now).wake
             for alert in news:
                 log.warning("own alert", alert=alert.name, status=alert.status, about=alert.labels.get("receiver", ""))
+        if heard:
+            with self._store.write() as connection:
+                late = echoes.ripe(connection, now)
+                wake |= booking.take(connection, self.policy, late, now).wake
+            for alert in late:
+                log.warning("fires all the same", alert=alert.name, said_by=alert.external_url)
         if wake:
             self._post.wake(wake)
 

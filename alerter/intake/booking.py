@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
+from alerter.intake import echoes
 from alerter.intake.ending import end, end_values
 from alerter.intake.states import Change, Episode, decide
 from alerter.model import Action, Alert, Severity, Status
@@ -98,6 +99,8 @@ class _Book:
         self._replaced: list[int] = []
         self._changed: list[tuple[Row[Any], dict[str, Any]]] = []
         self._ended: list[tuple[Row[Any], dict[str, Any]]] = []
+        self._put_by: list[tuple[Alert, int]] = []
+        self._taken_back: list[str] = []
 
     @property
     def superseded(self) -> Counter[str]:
@@ -116,6 +119,10 @@ class _Book:
                 self._changed.append((before, rows.words(alert, content, self._now)))
             case Change.ENDED if before is not None:
                 self._ended.append((before, end_values(alert.ends_at, alert.external_url, "", self._now)))
+            case Change.ECHO if before is not None and alert.status is Status.FIRING:
+                self._put_by.append((alert, before.id))
+            case Change.ECHO:
+                self._taken_back.append(alert.key)
         return decision.change
 
     def _open(self, alert: Alert, content: str, before: Row[Any] | None, plan: Plan | None) -> None:
@@ -144,6 +151,8 @@ class _Book:
         for changed in rows.chunks([row for row, _ in self._changed]):
             self._tell_of(changed)
         end(self._connection, self._tray, self._ended, self._now)
+        echoes.put_by(self._connection, self._put_by)
+        echoes.take_back(self._connection, self._taken_back)
         return self._tray.write()
 
     def _begin(self) -> None:

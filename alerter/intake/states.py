@@ -3,7 +3,7 @@
 An alert is `(source, fingerprint)`. An episode is one time that it fires, from the first word to its end. Several
 Alertmanagers of a cluster tell the same alert, late ones included; each by itself tells in order. So whether a word is
 late is judged by who says it: after an end, "firing" from the Alertmanager that told the end is news, and from another
-one, about the same stretch of time and soon after, an echo.
+one, about the same stretch of time and soon after, an echo; unless its end is not told from there too, see echoes.py.
 """
 
 from __future__ import annotations

@@ -1,17 +1,20 @@
 """Alerts about the alerter itself, by several replicas and over restarts: each begins once and ends once."""
 
+from dataclasses import replace
+
 import pytest
 import sqlalchemy as sa
 
 from alerter.duties.crew import Duties
 from alerter.duties.itself import FAILING
 from alerter.duties.sightings import BELIEVED
+from alerter.intake.states import ECHO, Change
 from alerter.model import Severity
 from alerter.routing.policy import DEADMAN
 from alerter.store.schema import episodes, facts
 from alerter.tally import Tally
 from tests.support import booked
-from tests.support.booked import SETTINGS, World, firing, settings_of
+from tests.support.booked import SETTINGS, World, firing, over, settings_of
 
 PAGE = "https://runbooks.example.com/postwatch/Watchdog.md"
 
@@ -124,3 +127,53 @@ def test_an_own_alert_has_a_runbook_where_the_watchdog_has_one(world: World, pag
     assert told.message is not None
     wanted = link and link.replace("deadman", "webhooktoolarge")
     assert told.message.alerts[0].alert.annotations.get("runbook_url") == wanted
+
+
+def put_by(world: World) -> list[str]:
+    """What nobody has judged yet."""
+    with world.store.read() as connection:
+        return list(connection.execute(sa.select(facts.c.name).where(facts.c.name.startswith("echo:"))).scalars())
+
+
+def test_who_alone_sees_it_fire_is_heard_in_the_end(world: World) -> None:
+    """The Alertmanager that told the end had lost its Prometheus; the other says so once, and again hours later."""
+    here = firing()
+    there = replace(here, external_url="http://am-1:9093")
+    world.hear(here)
+    world.hear(over(here))
+    world.deliver("oncall")
+    world.clock.advance(10)
+    assert world.hear(there, firing("B")).changes[Change.ECHO] == 1
+    world.hear(there)
+    assert len(put_by(world)) == 1
+    world.deliver("oncall")
+    world.clock.advance(ECHO - 11)
+    it = Replica(world)  # so late that it misses no watchdog
+    it.duties.tick()
+    assert world.deliver("oncall") == []
+    world.clock.advance(2)
+    it.duties.tick()
+    assert world.deliver("oncall") == [("trigger", "A")]
+    assert put_by(world) == []
+    it.duties.tick()
+    world.hear(over(there))
+    assert world.deliver("oncall") == [("resolve", "A")]
+
+
+def test_an_echo_is_none_to_be_heard_of(world: World) -> None:
+    here = firing()
+    there = replace(here, external_url="http://am-1:9093")
+    world.hear(here)
+    world.hear(over(here))
+    world.hear(there)
+    world.hear(over(there))  # it was late
+    assert put_by(world) == []
+    world.hear(there)
+    later = replace(here, starts_at=3000.0)
+    world.hear(later)
+    world.hear(replace(over(later), ends_at=4000.0))  # what was said then is past
+    world.deliver("oncall")
+    world.clock.advance(ECHO + 1)
+    Replica(world).duties.tick()
+    assert world.deliver("oncall") == []
+    assert put_by(world) == []
