@@ -16,10 +16,11 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from demo.people import People
-from demo.process import Server, answers_well, free_port, tail
+from demo.process import answers_well, free_port, tail
 from demo.prometheus import ALERTMANAGER, PACKAGES, PROMETHEUS, Alertmanager, Prometheus, program
 from demo.rules import NAMES, Teller
 from demo.scrape import NoMetrics, scrape
+from demo.server import Server
 from demo.shipped import SHIPPED, Addresses, alertmanager_config, prometheus_config
 
 KEEP_FIRING = "15s"  # instead of minutes: who looks at a demo wants to see an end

@@ -12,7 +12,7 @@ import psycopg
 import redis
 
 from demo.part import Part
-from demo.servers import wheel_folder
+from demo.wheels import wheel_folder
 
 HOOKS, IMPORTS = "webhooks", "contact-import"
 _BOSS = (Path(__file__).parent / "pgboss.sql").read_text()

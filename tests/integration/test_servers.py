@@ -12,7 +12,8 @@ import psycopg
 import pytest
 import redis
 
-from demo.process import Server, ServerError
+from demo.process import ServerError
+from demo.server import Server
 from demo.servers import Postgres, Valkey
 from tests.support.databases import Database
 from tests.support.redis_groups import Cluster, Sentinel
@@ -195,7 +196,7 @@ def test_nothing_outlives_a_killed_tether() -> None:
 
 
 def test_programs_out_of_nobodys_reach_are_copied(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("demo.servers.open_to_all", lambda path: False)
+    monkeypatch.setattr("demo.wheels.open_to_all", lambda path: False)
     with Postgres() as server:
         assert server.binaries
         assert server.binaries.is_relative_to(server.folder) is (os.geteuid() == 0)

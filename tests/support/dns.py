@@ -16,7 +16,8 @@ import dns.message
 import dns.query
 import dns.rdatatype
 
-from demo.process import Server, ServerError, free_port, unprivileged
+from demo.process import ServerError, free_port, unprivileged
+from demo.server import Server
 
 TEST_ENTRIES = {"2.0.0.127": ["127.0.0.2"]}
 # ::ffff:7f00:2, reversed by nibbles.

@@ -1,4 +1,4 @@
-"""Servers of Debian's packages, with the same interface as the demo's (demo.process.Server)."""
+"""Servers of Debian's packages, with the same interface as the demo's (demo.server.Server)."""
 
 import pwd
 from collections.abc import Mapping
@@ -7,7 +7,8 @@ from pathlib import Path
 import psycopg
 import redis
 
-from demo.process import Server, ServerError, free_port, unprivileged
+from demo.process import ServerError, free_port, unprivileged
+from demo.server import Server
 from demo.servers import Postgres, Redis
 from tests.support.certificates import Certificates, make_certificates
 
