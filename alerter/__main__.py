@@ -14,10 +14,9 @@ from alerter.commands.routes import BadTime, CasesError, routes
 from alerter.commands.run import run
 from alerter.showing import VERSION
 from alerter.store.engine import StoreFailed
+from chassis.commandline import EXIT_SETTINGS, tell_mistakes, with_command
 from chassis.secrets import SecretUnavailable
 from chassis.settings import SettingsError
-
-EXIT_SETTINGS = 2
 
 DESCRIPTION = """\
 Takes alerts from Alertmanager in, loses none, and gets the right person told.
@@ -81,22 +80,13 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; answers the exit code."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    if given and given[0].startswith(("--config", "-c")):
-        # Options alone mean the daemon; before a command they mean the same as behind it.
-        behind = 1 if given[0].startswith("--config=") else 2
-        command = given.pop(behind) if given[behind : behind + 1] and given[behind] in COMMANDS else "run"
-        given.insert(0, command)
-    options = parser().parse_args(given or ["--help"])
+    options = parser().parse_args(with_command(arguments, COMMANDS))
     try:
         return _command(options)
     except SettingsError as error:
-        for mistake in error.mistakes:
-            sys.stderr.write(f"{mistake}\n")
-        count = len(error.mistakes)
-        file = options.cases if isinstance(error, CasesError) else options.config
-        sys.stderr.write(f"postwatch-alerter: {count} mistake{'s' if count > 1 else ''} in {file}\n")
-        return EXIT_SETTINGS
+        return tell_mistakes(
+            "postwatch-alerter", error, options.cases if isinstance(error, CasesError) else options.config
+        )
     except (BadLabels, BadTime) as error:
         sys.stderr.write(f"postwatch-alerter: {error}\n")
         return EXIT_SETTINGS

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from chassis.commandline import tell_mistakes, with_command
 from chassis.settings import SettingsError
 from exporter.app import VERSION
 from exporter.commands.check import check
@@ -15,8 +16,6 @@ from exporter.commands.reputation import reputation
 from exporter.commands.run import run
 from exporter.commands.sample import sample
 from exporter.reputation.names import Ip, read
-
-EXIT_SETTINGS = 2
 
 DESCRIPTION = """\
 Samples job queues on PostgreSQL and Redis into Prometheus metrics, read-only
@@ -128,13 +127,7 @@ def _ip(text: str) -> Ip:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; answers the exit code."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    if given and given[0].startswith(("--config", "-c")):
-        # Options alone mean the daemon; before a command they mean the same as behind it.
-        behind = 1 if given[0].startswith("--config=") else 2
-        command = given.pop(behind) if given[behind : behind + 1] and given[behind] in COMMANDS else "run"
-        given.insert(0, command)
-    options = parser().parse_args(given or ["--help"])
+    options = parser().parse_args(with_command(arguments, COMMANDS))
     try:
         match options.command:
             case "check":
@@ -148,11 +141,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             case _:
                 return run(options.config)
     except SettingsError as error:
-        for mistake in error.mistakes:
-            sys.stderr.write(f"{mistake}\n")
-        count = len(error.mistakes)
-        sys.stderr.write(f"postwatch-exporter: {count} mistake{'s' if count > 1 else ''} in {options.config}\n")
-        return EXIT_SETTINGS
+        return tell_mistakes("postwatch-exporter", error, options.config)
     except KeyboardInterrupt:
         return 130
 
