@@ -8,6 +8,7 @@ import binascii
 import json
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,59 +19,40 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from alerter.model import Severity
 from alerter.outbox.rows import CRITICAL_LIFE
 from alerter.store.engine import Store, StoreFailed
 from alerter.store.episodes import chunks
 from alerter.store.schema import episodes, is_grouped, outbox
+from alerter.web.questions import MOST, BadQuestion, Question, limit_of, question
 from chassis.clock import Clock
 
-_MOST, _USUAL = 5000, 500  # entries in one answer
 _LOOK = 1.0  # seconds between looks at what is new, for those who follow
 _OVERLAP = 5.0  # seconds; another replica's commit may come later than its time
 _BEAT = 15.0  # seconds after which a silent stream says that it lives
 
 
-class BadQuestion(ValueError):
-    """A parameter that says nothing; the text says which are allowed."""
-
-
-def filters(parameters: Mapping[str, str], keep: float, now: float) -> list[sa.ColumnElement[bool]]:
-    """The conditions that a request's parameters stand for. Raises BadQuestion."""
-    hours = _number(parameters.get("hours", keep / 3600))
-    if not 0 < hours <= 24 * 3660:
-        raise BadQuestion("hours: a number of hours, more than 0")
-    columns = episodes.c
-    since = now - hours * 3600
-    found = [sa.or_(columns.changed_at >= since, columns.received_at >= since)]
-    if text := parameters.get("severity"):
-        wanted = [word.strip().lower() for word in text.split(",")]
-        if not set(wanted) <= set(Severity):
-            raise BadQuestion(f"severity: any of {', '.join(Severity)}, with commas between")
-        found.append(columns.severity.in_(wanted))
-    if text := parameters.get("service"):
-        found.append(columns.service.in_([word.strip() for word in text.split(",")]))
-    if text := parameters.get("state"):
-        if text not in ("firing", "resolved"):
-            raise BadQuestion("state: firing or resolved")
-        found.append(columns.status == text)
-    if text := parameters.get("q"):
-        found.append(
-            sa.or_(columns.message.icontains(text, autoescape=True), columns.labels.icontains(text, autoescape=True))
-        )
-    return found
-
-
-def entries(connection: Connection, conditions: list[sa.ColumnElement[bool]], limit: int) -> list[dict[str, Any]]:
+def entries(connection: Connection, asked: Question, limit: int) -> list[dict[str, Any]]:
     """What happened, the latest first."""
-    # Ordered by the bare time SQLite would read all of history from its end, until it finds enough that is asked for.
-    order = ((episodes.c.received_at + 0).desc(), episodes.c.id.desc())
-    rows = connection.execute(sa.select(episodes).where(*conditions).order_by(*order).limit(limit)).all()
+    rows = _episodes(connection, asked, limit)
     deliveries: dict[int, list[dict[str, Any]]] = {}
     for row in sorted(_deliveries(connection, rows), key=lambda row: int(row.id)):
         for about in json.loads(row.news):
             deliveries.setdefault(about, []).append(delivery(row))
     return [entry(row, deliveries.get(row.id, [])) for row in rows]
+
+
+def _episodes(connection: Connection, asked: Question, limit: int) -> list[Row[Any]]:
+    """In two steps, each of which an index answers: what has come since, then what came before and has changed."""
+    received = episodes.c.received_at
+    query = sa.select(episodes).where(*asked.conditions)
+    came = query.where(received >= asked.since).order_by(received.desc(), episodes.c.id.desc())
+    rows = [*connection.execute(came.limit(limit))]
+    if len(rows) < limit:
+        # By the bare time SQLite would read all of history from its end.
+        earlier = query.where(received + 0 < asked.since, episodes.c.changed_at >= asked.since)
+        ordered = earlier.order_by((received + 0).desc(), episodes.c.id.desc())
+        rows += connection.execute(ordered.limit(limit - len(rows)))
+    return rows
 
 
 def _deliveries(connection: Connection, rows: Sequence[Row[Any]]) -> Iterator[Row[Any]]:
@@ -143,10 +125,10 @@ def routes(
     """The API's. `keep` in seconds; `acknowledge` answers whether there is such an alert."""
 
     def ask(parameters: Mapping[str, str]) -> list[dict[str, Any]]:
-        conditions = filters(parameters, keep(), clock.now())
-        limit = _limit(parameters)
+        asked = question(parameters, keep(), clock.now())
+        limit = limit_of(parameters)
         with store.read() as connection:
-            return entries(connection, conditions, limit)
+            return entries(connection, asked, limit)
 
     async def listing(request: Request) -> Response:
         try:
@@ -160,16 +142,16 @@ def routes(
     async def stream(request: Request) -> Response:
         parameters = dict(request.query_params)
         try:
-            filters(parameters, keep(), clock.now())
+            question(parameters, keep(), clock.now())
         except BadQuestion as error:
             return JSONResponse({"error": str(error)}, 400)
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         return StreamingResponse(follow(parameters), media_type="text/event-stream", headers=headers)
 
     def changed(parameters: Mapping[str, str], since: float) -> list[dict[str, Any]]:
-        conditions = filters(parameters, keep(), clock.now())
+        asked = question(parameters, keep(), clock.now())
         with store.read() as connection:
-            return entries(connection, [*conditions, episodes.c.changed_at > since], _MOST)
+            return entries(connection, replace(asked, since=max(asked.since, since)), MOST)
 
     async def follow(parameters: Mapping[str, str]) -> AsyncIterator[str]:
         seen: dict[int, str] = {}
@@ -190,7 +172,7 @@ def routes(
             if not begun:  # not before it is known what was there: what comes from now on is told
                 yield ": listening\n\n"
             since, begun = now, True
-            while len(seen) > 2 * _MOST:
+            while len(seen) > 2 * MOST:
                 del seen[next(iter(seen))]
             silent += _LOOK
             if silent >= _BEAT:
@@ -229,18 +211,3 @@ def who_asks(request: Request) -> str:
         return base64.b64decode(credentials).partition(b":")[0].decode("utf-8", "replace")
     except binascii.Error:
         return ""
-
-
-def _limit(parameters: Mapping[str, str]) -> int:
-    limit = _number(parameters.get("limit", _USUAL))
-    if not 1 <= limit <= _MOST:
-        raise BadQuestion(f"limit: a number from 1 to {_MOST}")
-    return int(limit)
-
-
-def _number(text: object) -> float:
-    """0, which no parameter may be, for what is none."""
-    try:
-        return float(str(text))
-    except ValueError:
-        return 0.0

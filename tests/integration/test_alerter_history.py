@@ -12,8 +12,9 @@ from alerter.duties import due, itself, reconcile, taking
 from alerter.outbox import claims, overview
 from alerter.receivers.base import Heard
 from alerter.store import episodes as rows
-from alerter.store.schema import episodes, metadata
+from alerter.store.schema import metadata
 from alerter.web import feed
+from alerter.web.questions import Question, question
 from tests.support.booked import World, firing, over
 
 NOW = 1_700_000_000.0  # booked.World's
@@ -32,10 +33,8 @@ ASKED: dict[str, Callable[[Connection], object]] = {
     "incidents": lambda connection: reconcile.incidents(connection, ["default"]),
     "an acknowledgement": lambda connection: taking.about(connection, "ops", Heard("k", True, "ann", None)),
     "a group's message": lambda connection: claims.claim(connection, "chat", "me", NOW, 9, urgent=None),
-    "the feed": lambda connection: feed.entries(connection, feed.filters({}, 86400.0, NOW), 500),
-    "those who follow the feed": lambda connection: feed.entries(
-        connection, [*feed.filters({}, 86400.0, NOW), episodes.c.changed_at > NOW - 5], 500
-    ),
+    "the feed": lambda connection: feed.entries(connection, question({}, 86400.0, NOW), 500),
+    "those who follow the feed": lambda connection: feed.entries(connection, Question(NOW - 5, ()), 500),
 }
 # A whole index is as long as its table, but for those that have few of its rows.
 _SHORT = {

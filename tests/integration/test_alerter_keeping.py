@@ -18,6 +18,7 @@ from alerter.store.engine import StoreFailed
 from alerter.store.schema import audit, episodes, memories, outbox, tellings
 from alerter.tally import Tally
 from alerter.web import feed
+from alerter.web.questions import Question, question
 from tests.support.booked import SETTINGS, World, firing, over, settings_of
 
 DAY = 86400.0
@@ -92,9 +93,9 @@ def test_the_audit_is_kept_for_seven_years(world: World) -> None:
 
 def test_the_feed_shows_a_day_and_the_history_more(world: World) -> None:
     def shown(**parameters: str) -> set[str]:
-        conditions = feed.filters(parameters, DAY, world.clock.now())
+        asked = question(parameters, DAY, world.clock.now())
         with world.store.read() as connection:
-            return {each["fingerprint"] for each in feed.entries(connection, conditions, 100)}
+            return {each["fingerprint"] for each in feed.entries(connection, asked, 100)}
 
     world.hear(firing("old"))
     world.clock.advance(DAY + 60)
@@ -120,7 +121,7 @@ def test_how_a_delivery_went_is_news_of_its_alert(world: World) -> None:
         failure = DeliveryFailed(Reason.REJECTED, "400", retry=False)
         outcomes.bury(connection, second, "me", failure, world.clock.now())
     with world.store.read() as connection:
-        shown = feed.entries(connection, [episodes.c.changed_at > before], 100)
+        shown = feed.entries(connection, Question(before + 1, ()), 100)
     assert {each["fingerprint"]: each["deliveries"][0]["state"] for each in shown} == {
         "told": "accepted",
         "unfit": "dead",
@@ -131,9 +132,9 @@ def test_what_joined_an_older_delivery_is_shown_with_it(world: World) -> None:
     world.hear(firing("old", team="chat"))
     world.clock.advance(5 * 3600.0)
     world.hear(firing("new", team="chat"))
-    conditions = feed.filters({"hours": "1"}, DAY, world.clock.now())
+    asked = question({"hours": "1"}, DAY, world.clock.now())
     with world.store.read() as connection:
-        (shown,) = feed.entries(connection, conditions, 100)
+        (shown,) = feed.entries(connection, asked, 100)
     assert (shown["fingerprint"], [each["state"] for each in shown["deliveries"]]) == ("new", ["pending"])
 
 

@@ -12,6 +12,7 @@ from alerter.outbox import claims, outcomes
 from alerter.receivers.base import DeliveryFailed
 from alerter.store.schema import outbox
 from alerter.web import feed
+from alerter.web.questions import question
 from tests.support.booked import World, firing, over
 
 MANY = 1_200
@@ -95,7 +96,7 @@ def test_the_feed_names_a_group_s_message_once_for_each_of_its_many_alerts(world
     world.hear(*(firing(f"N{number}", team="chat") for number in range(MANY)), firing("W", "warning"))
     world.deliver("chat")
     with world.store.read() as connection:
-        shown = feed.entries(connection, feed.filters({}, 86400.0, world.clock.now()), 5000)
+        shown = feed.entries(connection, question({}, 86400.0, world.clock.now()), 5000)
     assert len(shown) == MANY + 1
     told = [[(each["receiver"], each["state"]) for each in entry["deliveries"]] for entry in shown]
     assert told == [[("ops", "pending")], *[[("chat", "accepted")]] * MANY]
