@@ -11,6 +11,19 @@ from tests.support.mail import Mailbox
 RECEIVERS = ["oncall", "ops", "ops-mail", "oncall-sms", "bus"]
 
 
+def on_call(pagerduty: PagerDuty) -> dict[str, Any]:
+    """Receiver `oncall`."""
+    return {"name": "oncall", "kind": "pagerduty", "url": pagerduty.url, "routing_key": pagerduty.routing_key}
+
+
+def in_channel(slack: Slack) -> dict[str, Any]:
+    """Receiver `ops`."""
+    return {
+        "name": "ops", "kind": "slack", "url": slack.url, "token": slack.token, "channel": "#ops-alerts",
+        "rate": "50/s",
+    }  # fmt: skip
+
+
 class Providers:
     """One of each."""
 
@@ -24,22 +37,8 @@ class Providers:
     def receivers(self) -> list[dict[str, Any]]:
         """The section of that name."""
         return [
-            {
-                "name": "oncall",
-                "kind": "pagerduty",
-                "url": self.pagerduty.url,
-                "routing_key": self.pagerduty.routing_key,
-                "timeout": "2s",
-            },
-            {
-                "name": "ops",
-                "kind": "slack",
-                "url": self.slack.url,
-                "token": self.slack.token,
-                "channel": "#ops-alerts",
-                "rate": "50/s",
-                "timeout": "2s",
-            },
+            on_call(self.pagerduty) | {"timeout": "2s"},
+            in_channel(self.slack) | {"timeout": "2s"},
             {
                 "name": "ops-mail",
                 "kind": "email",
