@@ -142,7 +142,15 @@ def read(path: Path, environ: Mapping[str, str]) -> AlerterSettings:
     mistakes = (*_dangling(path, environ), *_open_doors(settings))
     if mistakes:
         raise SettingsError(mistakes)
-    return settings
+    return settings.model_copy(update={"storage": _beside(path, settings.storage)})
+
+
+def _beside(path: Path, storage: SecretUrl) -> SecretUrl:
+    """A file that is relative counts from the configuration's folder, as all do: each command finds the daemon's."""
+    file = "" if storage.path else storage.reveal().partition("sqlite:///")[2]
+    if not file or file.startswith(("/", ":", "file:", "?")):
+        return storage
+    return SecretUrl(f"sqlite:///{(path.parent / file).absolute()}")
 
 
 def _dangling(path: Path, environ: Mapping[str, str]) -> list[Mistake]:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, IPvAnyAddress
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from chassis.secrets import Secret
+from chassis.secrets import Secret, SecretUrl
 from chassis.shape import Shape, join
 from chassis.units import Unit, found
 
@@ -109,4 +109,6 @@ def _default(field: FieldInfo, shape: Shape) -> str | None:
 
 
 def _plain(value: object) -> str:
+    if isinstance(value, SecretUrl):
+        return value.safe
     return found(value).strip("'") if isinstance(value, str | bool | int | float) else str(value)

@@ -39,6 +39,9 @@ class Days(frozenset[int]):
             raise ValueError(f"{found(text)} are no days; write e.g. mon-fri or sat,sun") from None
         return cls(days)
 
+    def __str__(self) -> str:
+        return "mon-sun" if len(self) == len(DAYS) else ",".join(DAYS[day] for day in sorted(self))
+
     @classmethod
     def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(cls.parse)

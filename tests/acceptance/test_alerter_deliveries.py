@@ -172,6 +172,12 @@ def test_a_store_that_is_not_there_is_told_and_not_made(words: tuple[str, ...], 
     assert not (tmp_path / "alerter.db").exists()
 
 
+@pytest.mark.parametrize(("given", "file"), [("storage: sqlite:///kept/it.db\n", "kept/it.db"), ("", "alerter.db")])
+def test_a_relative_store_stands_beside_the_configuration(given: str, file: str, tmp_path: Path) -> None:
+    (tmp_path / "alerter.yml").write_text(f"log: {{level: info}}\n{given}")
+    assert f"there is no {tmp_path / file}; has the" in command("list", "--config", tmp_path / "alerter.yml").stderr
+
+
 def test_a_storage_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     file = tmp_path / "alerter.yml"
     file.write_text("storage_file: nowhere\n")
