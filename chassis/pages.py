@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from chassis.exposition import Family, Kind
 from chassis.reference import Setting, describe
 
 _PLACE = re.compile(r"^<!-- (\w+) -->$", re.MULTILINE)
@@ -38,6 +39,17 @@ def _cell(text: str) -> str:
 def code(text: str) -> str:
     """Marked as code; nothing for nothing."""
     return f"`{text}`" if text else ""
+
+
+def metric(family: Family, labels: Iterable[str], unit: str, query: str, *facts: str) -> str:
+    """The part of a page that is about one metric; `facts` are told beside its type, unit and labels."""
+    suffixes = " as `_bucket` (label `le`), `_sum` and `_count`" if family.kind is Kind.HISTOGRAM else ""
+    told = [
+        f"- {family.kind}{suffixes}, in {unit}",
+        f"- labels: {', '.join(map(code, labels)) or 'none'}",
+        *(f"- {fact}" for fact in facts),
+    ]
+    return "\n".join([f"### {family.name}\n", f"{family.help}\n", *told, "\n```promql", query, "```\n"])
 
 
 def reference(model: type[BaseModel]) -> str:

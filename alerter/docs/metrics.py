@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from alerter.catalogue import CATALOGUE, LABELS, Metric
 from alerter.model import Reason
-from chassis.exposition import Kind
-from chassis.pages import code, fill, table
+from chassis.pages import code, fill, metric, table
 
 REASONS: dict[Reason, str] = {
     Reason.AUTH: "the credential is wrong or was revoked; the receiver is stopped until it is corrected",
@@ -36,10 +35,5 @@ def metrics() -> str:
     )
 
 
-def _metric(metric: Metric) -> str:
-    suffixes = " as `_bucket` (label `le`), `_sum` and `_count`" if metric.kind is Kind.HISTOGRAM else ""
-    facts = [
-        f"- {metric.kind}{suffixes}, in {metric.unit}",
-        f"- labels: {', '.join(map(code, metric.labels)) or 'none'}",
-    ]
-    return "\n".join([f"### {metric.name}\n", f"{metric.help}\n", *facts, "\n```promql", metric.query, "```\n"])
+def _metric(each: Metric) -> str:
+    return metric(each.family, each.labels, each.unit, each.query)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import groupby
 
-from chassis.exposition import Kind
+from chassis.pages import metric
 from exporter.catalogue import CATALOGUE, LABELS, Metric
 from exporter.docs.page import code, fill, table
 from exporter.docs.rules import rules
@@ -50,21 +50,11 @@ def _contents() -> str:
 
 def _groups() -> str:
     parts = []
-    for group, members in groupby(CATALOGUE, key=lambda metric: metric.group):
+    for group, members in groupby(CATALOGUE, key=lambda each: each.group):
         parts.append(f"## {group}\n")
         parts.extend(map(_metric, members))
     return "\n".join(parts)
 
 
-def _metric(metric: Metric) -> str:
-    labels = ", ".join(map(code, metric.labels)) or "none"
-    suffixes = ""
-    if metric.kind is Kind.HISTOGRAM:
-        suffixes = " as `_bucket` (label `le`), `_sum` and `_count`"
-    facts = [
-        f"- {metric.kind}{suffixes}, in {metric.unit}",
-        f"- labels: {labels}",
-        f"- from: {metric.source}",
-        f"- taken: {metric.fresh}",
-    ]
-    return "\n".join([f"### {metric.name}\n", f"{metric.help}\n", *facts, "\n```promql", metric.query, "```\n"])
+def _metric(each: Metric) -> str:
+    return metric(each.family, each.labels, each.unit, each.query, f"from: {each.source}", f"taken: {each.fresh}")

@@ -1,4 +1,4 @@
-"""The fenced blocks of the documents, so that tests can do what the documents say.
+"""The documents: their fenced blocks, so that tests can do what these say, and whether they tell all.
 
 A comment on the line before a block says what a test does with it: `<!-- test: run -->`.
 """
@@ -6,6 +6,10 @@ A comment on the line before a block says what a test does with it: `<!-- test: 
 import re
 from dataclasses import dataclass
 from pathlib import Path
+
+from pydantic import BaseModel
+
+from chassis.settings import describe
 
 REPOSITORY = Path(__file__).parents[2]
 DOCUMENTS = [
@@ -46,3 +50,13 @@ def blocks(document: Path, language: str | None = None) -> list[Block]:
 def prose(document: Path) -> str:
     """The document without its fenced blocks."""
     return _FENCE.sub("", document.read_text())
+
+
+def has_all_settings(page: str, model: type[BaseModel]) -> None:
+    """Each setting stands in a table under its mapping's heading, and is explained."""
+    headings = set(re.findall(r"^### `(.+)`$", page, re.M))
+    for setting in describe(model):
+        above, _, key = setting.path.rpartition(".")
+        assert not above or above in headings
+        assert f"| `{key}` |" in page
+        assert setting.doc, f"{setting.path} has no description"

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from chassis.settings import describe
 from exporter import labels
 from exporter.catalogue import CATALOGUE, LABELS
 from exporter.docs.__main__ import main
@@ -13,7 +12,7 @@ from exporter.docs.metrics import REASONS
 from exporter.docs.page import table
 from exporter.model import Reason
 from exporter.settings import ExporterSettings
-from tests.support.documents import REPOSITORY
+from tests.support.documents import REPOSITORY, has_all_settings
 
 METRICS = (REPOSITORY / "docs" / "metrics.md").read_text()
 CONFIGURATION = (REPOSITORY / "docs" / "configuration.md").read_text()
@@ -53,12 +52,7 @@ def known(name: str) -> bool:
 
 
 def test_every_setting_has_its_place() -> None:
-    headings = set(re.findall(r"^### `(.+)`$", CONFIGURATION, re.M))
-    for setting in describe(ExporterSettings):
-        above, _, key = setting.path.rpartition(".")
-        assert not above or above in headings
-        assert f"| `{key}` |" in CONFIGURATION
-        assert setting.doc, f"{setting.path} has no description"
+    has_all_settings(CONFIGURATION, ExporterSettings)
 
 
 def test_no_metric_and_no_setting_goes_without_words() -> None:

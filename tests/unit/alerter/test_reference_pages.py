@@ -9,9 +9,8 @@ from alerter.duties import itself
 from alerter.model import Reason
 from alerter.routing.policy import DEADMAN
 from alerter.settings import AlerterSettings, Reconcile
-from chassis.settings import describe
 from tests.deploy.rules import rules
-from tests.support.documents import REPOSITORY
+from tests.support.documents import REPOSITORY, has_all_settings
 
 METRICS = (REPOSITORY / "docs" / "alerter-metrics.md").read_text()
 CONFIGURATION = (REPOSITORY / "docs" / "alerter-configuration.md").read_text()
@@ -38,12 +37,7 @@ def test_no_metric_goes_without_words_and_every_label_is_explained() -> None:
 
 
 def test_every_setting_has_its_place_and_is_explained() -> None:
-    headings = set(re.findall(r"^### `(.+)`$", CONFIGURATION, re.M))
-    for setting in describe(AlerterSettings):
-        above, _, key = setting.path.rpartition(".")
-        assert not above or above in headings
-        assert f"| `{key}` |" in CONFIGURATION
-        assert setting.doc, f"{setting.path} has no description"
+    has_all_settings(CONFIGURATION, AlerterSettings)
 
 
 def test_every_reason_of_a_failure_is_explained_and_has_its_part_of_the_runbook() -> None:
