@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated
 from urllib.parse import urlsplit
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
-from pydantic import AfterValidator
 
 from chassis.secrets import SecretUnavailable, SecretUrl
+from exporter.options import checked
 
 POSTGRES_SCHEMES = ("postgresql", "postgres")
 REDIS_SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
@@ -64,20 +63,5 @@ def _userinfo_problem(rest: str) -> str:
     return ""
 
 
-def _checked_postgres(url: SecretUrl) -> SecretUrl:
-    return _checked(url, postgres_problem)
-
-
-def _checked_redis(url: SecretUrl) -> SecretUrl:
-    return _checked(url, redis_problem)
-
-
-def _checked(url: SecretUrl, problem_of: Callable[[str], str]) -> SecretUrl:
-    # What stands in a file is looked at when it is used: it may be mounted later, and rotate.
-    if url.path is None and (problem := problem_of(url.reveal())):
-        raise ValueError(problem)
-    return url
-
-
-PostgresUrl = Annotated[SecretUrl, AfterValidator(_checked_postgres)]
-RedisUrl = Annotated[SecretUrl, AfterValidator(_checked_redis)]
+PostgresUrl = Annotated[SecretUrl, checked(postgres_problem)]
+RedisUrl = Annotated[SecretUrl, checked(redis_problem)]

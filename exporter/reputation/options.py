@@ -15,7 +15,7 @@ from chassis.settings import OutputFile, Settings
 from chassis.units import Duration, Ratio, found
 from exporter.clients.urls import PostgresUrl
 from exporter.labels import Labels
-from exporter.options import Interval, Name, Timeout
+from exporter.options import Interval, Name, Timeout, checked
 from exporter.reputation import known
 from exporter.reputation.names import FAMILIES, Family, Ip, family_of, plain
 
@@ -58,20 +58,13 @@ def zone_problem(zone: str) -> str:
     return ""
 
 
-def _checked(zone: Zone) -> Zone:
-    # What stands in a file is looked at when it is used: it may be mounted later, and rotate.
-    if zone.path is None and (problem := zone_problem(zone.reveal())):
-        raise ValueError(problem)
-    return zone
-
-
 def _unmapped(ip: Ip) -> Ip:
     if isinstance(ip, IPv6Address) and ip.scope_id:
         raise ValueError(f"{found(str(ip))} has a scope; no mail is sent from there")
     return plain(ip)
 
 
-ZoneName = Annotated[Zone, AfterValidator(_checked)]
+ZoneName = Annotated[Zone, checked(zone_problem)]
 SenderIp = Annotated[IPvAnyAddress, AfterValidator(_unmapped)]
 Code = Annotated[str, StringConstraints(pattern=r"^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$")]
 

@@ -20,6 +20,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from chassis.secrets import Secret, SecretUrl
 from chassis.settings import Settings
+from exporter.options import checked
 from exporter.services.attempt import Attempt, Probe, Tools
 from exporter.services.channel import Channel
 from exporter.services.expect import ExpectOptions, check, status_allowed
@@ -33,13 +34,6 @@ BODY_LIMIT = 2**20  # bytes that are read of a body
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 _OURS = {"host", "connection", "content-length", "transfer-encoding"}
 _CREDENTIALS = {"authorization", "cookie"}
-
-
-def _checked(url: SecretUrl) -> SecretUrl:
-    # What stands in a file is looked at when it is used: it may be mounted later, and rotate.
-    if url.path is None and (problem := url_problem(url.reveal())):
-        raise ValueError(problem)
-    return url
 
 
 def _headers(given: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -78,7 +72,7 @@ class Options(NetworkOptions):
     """A service that answers HTTP or HTTPS."""
 
     kind: Literal["http"] = Field(description="Asks for a page.")
-    url: Annotated[SecretUrl, AfterValidator(_checked)] = Field(description="Its address, http or https.")
+    url: Annotated[SecretUrl, checked(url_problem)] = Field(description="Its address, http or https.")
     method: Literal["GET", "HEAD", "OPTIONS", "POST", "PUT"] = Field("GET", description="Method of the request.")
     headers: Annotated[Mapping[str, str], AfterValidator(_headers)] = Field(
         default_factory=dict, description="Headers of the request."

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import hiredis
-from pydantic import AfterValidator, Field
+from pydantic import Field
 from redis import connection
 
 from chassis.address import Address
 from chassis.secrets import SecretUrl
 from exporter.clients.urls import redis_problem
+from exporter.options import checked
 from exporter.services.attempt import Attempt, Probe, Tools
 from exporter.services.channel import Channel
 from exporter.services.failure import Fault, ProbeFailed
@@ -44,18 +45,11 @@ def url_problem(url: str) -> str:
     return ""
 
 
-def _checked(url: SecretUrl) -> SecretUrl:
-    # What stands in a file is looked at when it is used: it may be mounted later, and rotate.
-    if url.path is None and (problem := url_problem(url.reveal())):
-        raise ValueError(problem)
-    return url
-
-
 class Options(NetworkOptions):
     """A Redis server."""
 
     kind: Literal["redis"] = Field(description="Asks a Redis server.")
-    url: Annotated[SecretUrl, AfterValidator(_checked)] = Field(description="Its address: redis, rediss or unix.")
+    url: Annotated[SecretUrl, checked(url_problem)] = Field(description="Its address: redis, rediss or unix.")
     tls: TlsOptions = Field(default_factory=TlsOptions, description="TLS, for rediss.")
     key: str | None = Field(None, min_length=1, description="A key that has to exist; if not given, PING is asked.")
 
