@@ -14,6 +14,7 @@ from rich.text import Text
 
 from alerter.commands.terminal import console, tell
 from alerter.duties import due
+from alerter.messages.clean import line
 from alerter.outbox import overview
 from alerter.settings import read
 from alerter.store import auditing
@@ -40,7 +41,16 @@ def listing(path: Path, state: str | None, receiver: str | None, limit: int) -> 
         table.add_column(heading, justify="right" if heading in ("id", "tries") else "left", overflow="fold")
     for row in rows:
         when = time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(row.finished_at or row.created_at))
-        cells = (str(row.id), row.receiver, row.action, row.state, str(row.attempts), when, row.message, row.error)
+        cells = (
+            str(row.id),
+            row.receiver,
+            row.action,
+            row.state,
+            str(row.attempts),
+            when,
+            line(row.message),
+            row.error,
+        )
         style = _STYLES.get(row.state, "")
         table.add_row(*(Text(cell, style if cell == row.state else "") for cell in cells))
     out = console()

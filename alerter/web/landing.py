@@ -18,7 +18,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from alerter.delivery.circuit import State
-from alerter.messages.clean import link
+from alerter.messages.clean import line, link
 from alerter.model import Severity
 from alerter.outbox.overview import Backlog
 from alerter.store.engine import StoreFailed
@@ -159,7 +159,7 @@ def _table(title: str, columns: tuple[str, ...], lines: Iterable[str], empty: st
 def _cell(text: object, style: str = "", of: str = "") -> str:
     """`of` says on a small screen, where there are no headings, what it is."""
     marks = (f' class="{style}"' if style else "") + (f' data-of="{of}"' if of else "")
-    return f"<td{marks}>{escape(str(text))}"
+    return f"<td{marks}>{escape(line(str(text)))}"
 
 
 def _receiver(picture: Picture, post: Post) -> str:

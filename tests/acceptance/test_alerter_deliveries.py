@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,15 @@ def test_dead_letters_are_listed_and_played_again(slack: Slack, tmp_path: Path) 
         eventually(lambda: shown("--state", "accepted"), within=20)
         assert [entry[1:] for entry in alerter.audit()] == [("replayed", "deliveries 1")]
         assert shown("--limit", "1")[0].split()[3] == "accepted"
+
+
+def test_a_terminal_is_told_nothing_by_an_alert(tmp_path: Path) -> None:
+    world = World(f"sqlite:///{tmp_path / 'alerter.db'}")
+    world.hear(replace(firing(), annotations={"summary": "\x1b]0;hello\x07it \u202egrows\x9b2J"}))
+    world.store.close()
+    done = command("list", "--config", write(tmp_path, {}))
+    assert "grows" in done.stdout
+    assert not set(done.stdout) & {"\x1b", "\x07", "\x9b", "\u202e"}
 
 
 def test_very_many_dead_letters_are_played_again_at_once(tmp_path: Path) -> None:

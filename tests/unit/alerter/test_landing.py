@@ -108,6 +108,12 @@ def test_what_an_alert_says_is_data_and_its_links_are_followed_only_if_they_lead
     assert "trigger (fallback) (escalation)" in text
 
 
+def test_a_page_runs_as_its_own_words_do_whatever_an_alert_says() -> None:
+    text = page(picture(firing=(alert(1, message="\u202ebacklog\x1b[2J", service="\u2066q"),)))
+    assert not set(text) & {"\u202e", "\u2066", "\x1b"}
+    assert "backlog" in text
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"), [(-1, "0s"), (42, "42s"), (119, "119s"), (120, "2m"), (7200, "2h"), (2e5, "2d")]
 )
