@@ -14,7 +14,6 @@ from alerter.commands.terminal import console, tell
 from alerter.delivery.office import build_receiver
 from alerter.messages.telling import tell as telling_of
 from alerter.messages.templates import TemplateFailed, Templates
-from alerter.messages.texts import plain
 from alerter.model import Action, Mark, Status
 from alerter.receivers.base import DeliveryFailed, Message
 from alerter.receivers.options import ReceiverOptions
@@ -33,7 +32,7 @@ def render(path: Path, name: str, alerts: Sequence[str]) -> int:
     out = console()
     own = {part: source for part, source in getattr(options, "templates", ()) if source}
     if not own:
-        out.print(plain(telling), soft_wrap=True)
+        out.print(options.preview(telling), soft_wrap=True)
         return 0
     templates, failed = Templates(), 0
     try:

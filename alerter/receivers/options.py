@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, GetCoreSchemaHandler, StringConstraints
 from pydantic_core import CoreSchema, core_schema
 
+from alerter.messages.telling import Telling
+from alerter.messages.texts import plain
 from chassis.address import Address
 from chassis.secrets import SecretUrl
 from chassis.settings import InputFile, Settings
@@ -97,6 +99,10 @@ class ReceiverOptions(Settings):
     def needs(self) -> str:
         """The host without which it reaches nobody, if it may be one of those that are watched; else empty."""
         return ""
+
+    def preview(self, telling: Telling) -> str:
+        """What people read of it, in the built-in words."""
+        return plain(telling)
 
 
 class HttpOptions(ReceiverOptions):

@@ -51,6 +51,11 @@ class Options(HttpOptions):
     rate: Rate = Field(Rate(120, 60), description="Events at most; above it they are told as one that counts them.")
     templates: PagerDutyTemplates = Field(default_factory=PagerDutyTemplates, description="Texts of your own.")
 
+    def preview(self, telling: Telling) -> str:
+        """As `ReceiverOptions.preview`: the incident's title, and what stands in it."""
+        details = {name: value for name, value in _details(telling).items() if isinstance(value, str)}
+        return "\n".join([_summary(telling), "", *(f"{name + ':':<15}{value}" for name, value in details.items()), ""])
+
 
 class PagerDutyReceiver:
     """One integration of a PagerDuty service."""

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 from pydantic import Field, StringConstraints, model_validator
 
-from alerter.messages.telling import tell
+from alerter.messages.telling import Telling, tell
 from alerter.messages.templates import Template
 from alerter.messages.texts import LONGEST_SMS, fit_sms, short
 from alerter.model import Action, Reason
@@ -63,6 +63,10 @@ class Options(HttpOptions):
         if (self.sender is None) == (self.messaging_service_sid is None):
             raise ValueError("either from or messaging_service_sid is needed")
         return self
+
+    def preview(self, telling: Telling) -> str:
+        """As `ReceiverOptions.preview`."""
+        return f"{short(telling)}\n"
 
 
 class SmsReceiver:

@@ -38,6 +38,12 @@ def test_render_shows_what_would_be_said() -> None:
     assert "queue email" in done.stdout
 
 
+def test_render_shows_an_sms_as_it_is_sent() -> None:
+    example = REPOSITORY / "docs" / "alerter.example.yml"
+    done = command("render", "oncall-sms", "--config", example, "--alert", "severity=critical,service=smtp,queue=email")
+    assert re.fullmatch(r"CRITICAL: smtp: An example \(queue email\) since \d\d:\d\d UTC\n+", done.stdout)
+
+
 @pytest.mark.parametrize(
     ("template", "code", "told"), [("{{ severity }}!", 0, "critical!"), ("{{ 1 / 0 }}", 1, "failed")]
 )
