@@ -37,6 +37,13 @@ class SourceContext:
         """Constant labels and `source`."""
         return {**self.labels, "source": self.name}
 
+    def work(
+        self, kind: str, interval: float, timeout: float, sample: Callable[[Run], None], account: str | None = None
+    ) -> Work:
+        """A sampler of this source; the database pays for it unless `account` says who else does."""
+        account = self.database_account if account is None else account
+        return Work(kind, self.name, interval, timeout, self.stale_after, account, self.labels, sample)
+
 
 @dataclass(frozen=True)
 class Work:

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from chassis.units import format_duration
+from chassis.units import format_age, format_duration
 from exporter.parts import Level, Line, Table, tables
 from exporter.queues.base import QueueRow, QueueSource
 from exporter.sampling.outcome import Outcome
@@ -28,7 +28,7 @@ def page(picture: Picture) -> str:
     now = picture.clock.now()
     outcomes = sorted(picture.outcomes.values(), key=lambda o: (o.up is not False, o.source, o.kind))
     moment = datetime.fromtimestamp(now, UTC)
-    up = coarse(picture.clock.monotonic() - picture.started)
+    up = format_age(picture.clock.monotonic() - picture.started)
     parts = [
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Postwatch exporter</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -112,7 +112,7 @@ def _queue(source: QueueSource, row: QueueRow, now: float) -> str:
     word, standing = row.standing(source.targets.of(row.key).thresholds)
     age = ""
     if row.waiting and row.oldest_waiting is not None:
-        age = coarse(max(now - row.oldest_waiting, 0))
+        age = format_age(max(now - row.oldest_waiting, 0))
     counts = (row.active, row.scheduled, row.failed, row.redis_length)
     cells = "".join(
         f'<td class="n" data-of="{name}">{value}'
@@ -126,8 +126,8 @@ def _queue(source: QueueSource, row: QueueRow, now: float) -> str:
 def _sampler(outcome: Outcome, now: float) -> str:
     level, word = {True: ("good", "well"), False: ("bad", "fails"), None: ("warn", "waits")}[outcome.up]
     took = "" if outcome.last_duration is None else f"{outcome.last_duration * 1000:.1f} ms"
-    soon = "" if outcome.next_run is None else f"in {coarse(max(outcome.next_run - now, 0))}"
-    last = "" if outcome.last_start is None else f"{coarse(max(now - outcome.last_start, 0))} ago"
+    soon = "" if outcome.next_run is None else f"in {format_age(max(outcome.next_run - now, 0))}"
+    last = "" if outcome.last_start is None else f"{format_age(max(now - outcome.last_start, 0))} ago"
     return (
         f'<tr><td class="name">{escape(" / ".join(filter(None, (outcome.source, outcome.kind))))}'
         f'<td class="state {level}">{word}<td class="n" data-of="last run">{last}<td class="n" data-of="took">{took}'
@@ -138,14 +138,6 @@ def _sampler(outcome: Outcome, now: float) -> str:
 
 def _count(value: int | None) -> str:
     return "–" if value is None else f"{value:,}"
-
-
-def coarse(seconds: float) -> str:
-    """A time to the unit that matters: `42s`, `17m`, `5h`, `3d`."""
-    for unit, length in (("d", 86_400), ("h", 3_600), ("m", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds // length:.0f}{unit}"
-    return f"{seconds:.0f}s"
 
 
 def route(picture: Callable[[], Picture]) -> Route:

@@ -14,7 +14,7 @@ from pydantic import Field
 from chassis.exposition import Reading
 from exporter.jobs.ledger import Targets
 from exporter.model import QueueKey, Remark, SampleFailed
-from exporter.queues.base import QueueRow, QueueSource, SourceContext, SourceHealth, Work, target_readings
+from exporter.queues.base import QueueRow, QueueSource, SourceContext, SourceHealth, target_readings
 from exporter.queues.guide import Guide
 from exporter.queues.options import QueueOptions
 from exporter.sampling.sampler import Run, Sampler
@@ -43,19 +43,7 @@ class TallyQueue:
         self._at = context.clock.now()
 
     def samplers(self) -> list[Sampler]:
-        context = self.context
-        return [
-            Work(
-                "counts",
-                context.name,
-                context.interval,
-                context.timeout,
-                context.stale_after,
-                context.database_account,
-                context.labels,
-                self._count,
-            )
-        ]
+        return [self.context.work("counts", self.context.interval, self.context.timeout, self._count)]
 
     def _count(self, run: Run) -> None:
         with self.context.database.session(run) as tx:

@@ -11,7 +11,7 @@ from chassis.units import duration, ratio
 from exporter.clients.urls import RedisUrl
 from exporter.jobs.ledger import Targets
 from exporter.model import Remark
-from exporter.queues.base import QueueSource, SourceContext, Work
+from exporter.queues.base import QueueSource, SourceContext
 from exporter.queues.hybrid.checks import examine
 from exporter.queues.hybrid.drift import Drift, DriftOptions
 from exporter.queues.hybrid.layout import Layout
@@ -81,24 +81,20 @@ class HybridQueue(TableQueue[Watched]):
         context, options = self.context, self._options
         watched = self._watched
         changes = Changes(watched)
-        database, store = context.database_account, context.store_account
         exact = max(context.timeout, EXACT_TIMEOUT)
-        works = [
-            ("changes", context.interval, context.timeout, database, changes.sample),
-            ("counts", context.interval, exact, database, Counts(watched, changes).sample),
-            ("failed", options.failed.interval, exact, database, Failed(watched).sample),
+        works: list[Sampler] = [
+            context.work("changes", context.interval, context.timeout, changes.sample),
+            context.work("counts", context.interval, exact, Counts(watched, changes).sample),
+            context.work("failed", options.failed.interval, exact, Failed(watched).sample),
         ]
         if context.store is not None:
             quick = QuickRedis(watched, context.store)
             drift = Drift(watched, context.store, options.drift)
             works += [
-                ("workers", context.interval, context.timeout, store, quick.sample),
-                ("drift", options.drift.interval, exact, database, drift.sample),
+                context.work("workers", context.interval, context.timeout, quick.sample, context.store_account),
+                context.work("drift", options.drift.interval, exact, drift.sample),
             ]
-        return [
-            Work(kind, context.name, interval, timeout, context.stale_after, account, context.labels, work)
-            for kind, interval, timeout, account, work in works
-        ]
+        return works
 
     def tables(self) -> list[str]:
         """As `KeepsTables.tables`: those that gain rows and lose them."""

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 
 from exporter.jobs.ledger import Targets
 from exporter.model import Remark
-from exporter.queues.base import QueueSource, SourceContext, Work
+from exporter.queues.base import QueueSource, SourceContext
 from exporter.queues.guide import Guide
 from exporter.queues.options import QueueOptions
 from exporter.queues.pgboss.capabilities import ABSENT
@@ -64,17 +64,11 @@ class PgBoss(TableQueue[Watched]):
         context, watched = self.context, self._watched
         exact = max(context.timeout, EXACT_TIMEOUT)
         changes = Changes(watched)
-        works = (
-            # Where no index finds an end, a look reads the whole table.
-            ("changes", context.interval, changes.sample),
-            ("counts", context.interval, Counts(watched, changes).sample),
-            ("failed", self._options.failed.interval, Failed(watched).sample),
-        )
         return [
-            Work(
-                kind, context.name, interval, exact, context.stale_after, context.database_account, context.labels, work
-            )
-            for kind, interval, work in works
+            # Where no index finds an end, a look reads the whole table.
+            context.work("changes", context.interval, exact, changes.sample),
+            context.work("counts", context.interval, exact, Counts(watched, changes).sample),
+            context.work("failed", self._options.failed.interval, exact, Failed(watched).sample),
         ]
 
     def tables(self) -> list[str]:

@@ -10,7 +10,7 @@ from pydantic import Field
 from chassis.exposition import Reading
 from exporter.jobs.ledger import Targets
 from exporter.model import QueueKey, Remark
-from exporter.queues.base import QueueRow, QueueSource, SourceContext, Work, target_readings
+from exporter.queues.base import QueueRow, QueueSource, SourceContext, target_readings
 from exporter.queues.options import QueueOptions
 from exporter.queues.pgmq.checks import examine
 from exporter.queues.pgmq.reference import guide
@@ -68,23 +68,10 @@ class PgmqQueues:
         context, watched = self.context, self._watched
         changes = Changes(watched)
         exact = max(context.timeout, EXACT_TIMEOUT)
-        works = [
-            ("changes", context.interval, context.timeout, changes.sample),
-            ("counts", COUNT_EVERY * context.interval, exact, Counts(watched, changes).sample),
-            ("failed", self._options.failed.interval, exact, Failed(watched).sample),
-        ]
         return [
-            Work(
-                kind,
-                context.name,
-                interval,
-                timeout,
-                context.stale_after,
-                context.database_account,
-                context.labels,
-                work,
-            )
-            for kind, interval, timeout, work in works
+            context.work("changes", context.interval, context.timeout, changes.sample),
+            context.work("counts", COUNT_EVERY * context.interval, exact, Counts(watched, changes).sample),
+            context.work("failed", self._options.failed.interval, exact, Failed(watched).sample),
         ]
 
     def settings(self) -> Iterator[Reading]:
