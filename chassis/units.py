@@ -100,11 +100,11 @@ def format_duration(seconds: float) -> str:
 
 
 def format_age(seconds: float) -> str:
-    """An age to the unit that matters: `42s`, `17m`, `5h`, `3d`."""
+    """An age to the unit that matters: `42s`, `17m`, `5h`, `3d`; what has yet to come is 0s old."""
     for unit, length in (("d", 86_400), ("h", 3_600), ("m", 60)):
         if seconds >= 2 * length:
             return f"{seconds // length:.0f}{unit}"
-    return f"{seconds:.0f}s"
+    return f"{max(seconds, 0):.0f}s"
 
 
 def format_size(size: int) -> str:

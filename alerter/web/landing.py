@@ -22,6 +22,7 @@ from alerter.messages.clean import line, link
 from alerter.model import Severity
 from alerter.outbox.overview import Backlog
 from alerter.store.engine import StoreFailed
+from chassis.units import format_age
 
 MOST = 50  # alerts that are named
 RENEWED = 15  # seconds after which a browser asks for the page again
@@ -75,7 +76,7 @@ def page(picture: Picture) -> str:
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             f'<meta http-equiv="refresh" content="{RENEWED}"><style>{STYLE}</style></head><body>',
             f"<h1>Postwatch alerter {escape(picture.version)}</h1>",
-            f'<p class="quiet">{_moment(picture.now)} · up for {coarse(picture.up)} · {escape(picture.storage)}</p>',
+            f'<p class="quiet">{_moment(picture.now)} · up for {format_age(picture.up)} · {escape(picture.storage)}</p>',
             f"<ul>{''.join(troubles)}</ul>" if troubles else _well(picture),
             '<p><a href="/api/v1/alerts">feed</a> · <a href="/metrics">metrics</a> · <a href="/readyz">ready</a></p>',
             _table(
@@ -110,19 +111,21 @@ def _troubles(picture: Picture) -> Iterator[str]:
     for post in picture.posts:
         if post.state is State.OPEN:
             what = "refuses us until somebody acts" if post.refuses else "cannot be reached"
-            since = "" if post.since is None else f", for {coarse(picture.now - post.since)}"
+            since = "" if post.since is None else f", for {format_age(picture.now - post.since)}"
             yield _trouble("bad", f"{post.name} {what}{since}", post.error)
     if picture.watchdog_every is not None:
         ago = picture.now - picture.watchdog_at
         if not picture.watchdog_at and picture.up > picture.watchdog_every:
             yield _trouble("bad", "no watchdog has ever arrived", "look at Prometheus and Alertmanager")
         elif picture.watchdog_at and ago > picture.watchdog_every:
-            yield _trouble("bad", f"no watchdog for {coarse(ago)}", "look at Prometheus and Alertmanager")
+            yield _trouble("bad", f"no watchdog for {format_age(ago)}", "look at Prometheus and Alertmanager")
     for name, backlog in picture.backlog.items():
         if name not in {post.name for post in picture.posts} and backlog.pending:
             yield _trouble("bad", f"{backlog.pending:,} wait for {name}", "no receiver has this name any more")
         elif backlog.oldest is not None and picture.now - backlog.oldest > LATE:
-            yield _trouble("warn", f"{name} is late", f"the oldest waits for {coarse(picture.now - backlog.oldest)}")
+            yield _trouble(
+                "warn", f"{name} is late", f"the oldest waits for {format_age(picture.now - backlog.oldest)}"
+            )
     if dead := sum(backlog.dead for backlog in picture.backlog.values()):
         advice = "read them below; once the cause is mended, `postwatch-alerter retry --all` plays them again"
         yield _trouble("warn", f"{dead:,} dead letter{'s' if dead > 1 else ''}", advice)
@@ -164,7 +167,7 @@ def _cell(text: object, style: str = "", of: str = "") -> str:
 
 def _receiver(picture: Picture, post: Post) -> str:
     backlog = picture.backlog.get(post.name, Backlog(0, None, 0))
-    oldest = "" if backlog.oldest is None else coarse(picture.now - backlog.oldest)
+    oldest = "" if backlog.oldest is None else format_age(picture.now - backlog.oldest)
     return "".join(
         (
             f"<tr>{_cell(post.name)}{_cell(post.kind, 'quiet')}{_cell(post.state, _STATES[post.state])}",
@@ -184,7 +187,7 @@ def _alert(row: Row[Any], now: float) -> str:
         (
             f"<tr>{_cell(row.severity, _SEVERITIES.get(row.severity, ''))}{_cell(row.service)}",
             _cell(row.message[:300], "wide"),
-            _cell(coarse(now - row.starts_at), "n", "since"),
+            _cell(format_age(now - row.starts_at), "n", "since"),
             _cell(row.acknowledged_by, of="acknowledged by"),
             f"<td>{links}{_cell(row.id, 'n', 'id')}",
         )
@@ -197,7 +200,7 @@ def _delivery(row: Row[Any], now: float) -> str:
         (
             f"<tr>{_cell(row.receiver)}{_cell(action)}{_cell(row.state, _ENDS.get(row.state, 'quiet'))}",
             _cell(row.attempts, "n", "tries"),
-            _cell(coarse(now - (row.finished_at or row.created_at)), "n", "ago"),
+            _cell(format_age(now - (row.finished_at or row.created_at)), "n", "ago"),
             f"{_cell(row.message[:200], 'wide')}{_cell(row.error)}{_cell(row.id, 'n', 'id')}",
         )
     )
@@ -205,14 +208,6 @@ def _delivery(row: Row[Any], now: float) -> str:
 
 def _moment(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def coarse(seconds: float) -> str:
-    """A time to the unit that matters: `42s`, `17m`, `5h`, `3d`."""
-    for unit, length in (("d", 86_400), ("h", 3_600), ("m", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds // length:.0f}{unit}"
-    return f"{max(seconds, 0):.0f}s"
 
 
 def route(picture: Callable[[], Picture]) -> Route:

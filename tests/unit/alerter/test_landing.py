@@ -8,7 +8,7 @@ import pytest
 
 from alerter.delivery.circuit import State
 from alerter.outbox.overview import Backlog
-from alerter.web.landing import MOST, Picture, Post, coarse, page
+from alerter.web.landing import MOST, Picture, Post, page
 
 NOW = 1_790_000_000.0
 WELL = Post("oncall", "pagerduty", State.OK, "")
@@ -112,10 +112,3 @@ def test_a_page_runs_as_its_own_words_do_whatever_an_alert_says() -> None:
     text = page(picture(firing=(alert(1, message="\u202ebacklog\x1b[2J", service="\u2066q"),)))
     assert not set(text) & {"\u202e", "\u2066", "\x1b"}
     assert "backlog" in text
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(-1, "0s"), (42, "42s"), (119, "119s"), (120, "2m"), (7200, "2h"), (2e5, "2d")]
-)
-def test_a_time_to_the_unit_that_matters(seconds: float, text: str) -> None:
-    assert coarse(seconds) == text

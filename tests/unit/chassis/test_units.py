@@ -137,7 +137,16 @@ def test_durations_are_written_as_people_do(seconds: float, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0, "0s"), (42.4, "42s"), (119, "119s"), (120, "2m"), (7_199, "119m"), (5.5 * 3_600, "5h"), (3 * 86_400, "3d")],
+    [
+        (-5, "0s"),
+        (0, "0s"),
+        (42.4, "42s"),
+        (119, "119s"),
+        (120, "2m"),
+        (7_199, "119m"),
+        (5.5 * 3_600, "5h"),
+        (3 * 86_400, "3d"),
+    ],
 )
 def test_an_age_is_told_to_the_unit_that_matters(seconds: float, text: str) -> None:
     assert format_age(seconds) == text
