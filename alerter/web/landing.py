@@ -76,7 +76,8 @@ def page(picture: Picture) -> str:
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             f'<meta http-equiv="refresh" content="{RENEWED}"><style>{STYLE}</style></head><body>',
             f"<h1>Postwatch alerter {escape(picture.version)}</h1>",
-            f'<p class="quiet">{_moment(picture.now)} · up for {format_age(picture.up)} · {escape(picture.storage)}</p>',
+            f'<p class="quiet">{_moment(picture.now)} · up for {format_age(picture.up)} · ',
+            f"{escape(picture.storage)}</p>",
             f"<ul>{''.join(troubles)}</ul>" if troubles else _well(picture),
             '<p><a href="/api/v1/alerts">feed</a> · <a href="/metrics">metrics</a> · <a href="/readyz">ready</a></p>',
             _table(
