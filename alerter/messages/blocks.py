@@ -11,7 +11,7 @@ from typing import Any
 from alerter.messages.clean import cut
 from alerter.messages.lines import Line, lasting
 from alerter.messages.telling import Telling
-from alerter.model import Severity
+from alerter.model import Action, Severity
 
 BLOCKS = 50
 SECTION = 3000  # characters
@@ -50,7 +50,7 @@ def news(telling: Telling) -> str:
     lines = [
         f"{_sign(each)} {'firing' if each.firing else 'resolved'}: {escaped(each.summary, 400)}" for each in changed
     ]
-    if telling.word == "ACKNOWLEDGED":
+    if telling.action is Action.ACKNOWLEDGE and not telling.over:
         who = sorted({each.acknowledged_by for each in telling.lines if each.acknowledged_by})
         lines = [f":eyes: acknowledged by {escaped(', '.join(who) or 'somebody', 400)}"]
     lines += [escaped(remark, 400) for remark in telling.remarks]

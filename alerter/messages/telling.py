@@ -100,7 +100,7 @@ def tell(message: Message, now: float, external_url: str) -> Telling:
     services = {each.service for each in lines}
     return Telling(
         action=message.action,
-        word=_word(message, worst, firing),
+        word=_word(message, lines, worst, firing),
         severity=worst,
         service=services.pop() if len(services) == 1 else "",
         headline=_headline(lines, count, firing, storm is not None),
@@ -116,12 +116,13 @@ def tell(message: Message, now: float, external_url: str) -> Telling:
     )
 
 
-def _word(message: Message, worst: Severity, firing: int) -> str:
+def _word(message: Message, lines: list[Line], worst: Severity, firing: int) -> str:
     if Mark.TEST in message.marks:
         return "TEST"
     if message.action is Action.RESOLVE or firing == 0:
         return "RESOLVED"
-    if message.action is Action.ACKNOWLEDGE:
+    # Of a group, whoever takes one alert has not taken the others.
+    if message.action is Action.ACKNOWLEDGE and all(each.acknowledged_by for each in lines if each.firing):
         return "ACKNOWLEDGED"
     return "ALERT" if worst is Severity.OTHER else worst.value.upper()
 
@@ -142,6 +143,11 @@ def _remarks(message: Message, lines: list[Line], count: int) -> Iterator[str]:
     yield from (text for mark, text in _REMARKS.items() if mark in message.marks)
     if message.note:
         yield line(message.note, 500)
+    firing = [each for each in lines if each.firing]
+    taken = [each for each in firing if each.acknowledged_by]
+    if taken and count > 1 and not message.storm:
+        who = sorted({each.acknowledged_by for each in taken})
+        yield line(f"{len(taken)} of {len(firing)} acknowledged, by {', '.join(who)}.", 500)
     if count == 1:
         if lines[0].acknowledged_by:
             yield f"Acknowledged by {lines[0].acknowledged_by}."

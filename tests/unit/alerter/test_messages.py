@@ -42,7 +42,6 @@ def test_moments(at: float, told: str) -> None:
         (Action.TRIGGER, [alert(labels={"severity": "odd"})], [], "ALERT"),
         (Action.TRIGGER, [alert(labels={"severity": "info"}), alert("f2")], [], "CRITICAL"),
         (Action.UPDATE, [alert(labels={"severity": "info"}), alert("f2", firing=False)], [], "INFO"),
-        (Action.ACKNOWLEDGE, [alert()], [], "ACKNOWLEDGED"),
         (Action.RESOLVE, [alert(firing=False)], [], "RESOLVED"),
         (Action.UPDATE, [alert(firing=False), alert("f2", firing=False)], [], "RESOLVED"),
         (Action.TRIGGER, [alert()], [Mark.TEST], "TEST"),
@@ -50,6 +49,19 @@ def test_moments(at: float, told: str) -> None:
 )
 def test_the_first_word(action: Action, alerts: list[Alert], marks: list[Mark], word: str) -> None:
     assert tell(message(action, *alerts, marks=frozenset(marks)), LATER, HOME).word == word
+
+
+def test_what_one_has_taken_of_a_group_leaves_the_others() -> None:
+    def word(*taken: bool, firing: bool = True) -> str:
+        whole = message(Action.ACKNOWLEDGE, *(alert(f"f{n}", firing=firing or t) for n, t in enumerate(taken)))
+        by = [replace(each, acknowledged_by="Jo" * t) for each, t in zip(whole.alerts, taken, strict=True)]
+        told = tell(replace(whole, alerts=tuple(by)), LATER, HOME)
+        assert told.remarks == (("1 of 2 acknowledged, by Jo.",) if told.firing > sum(taken) else told.remarks)
+        return told.word
+
+    assert word(True) == word(True, True) == "ACKNOWLEDGED"
+    assert word(True, False) == "CRITICAL"
+    assert word(True, False, firing=False) == "ACKNOWLEDGED"  # the other is over
 
 
 def test_the_worst_is_named_first_and_the_rest_counted() -> None:
