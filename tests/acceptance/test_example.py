@@ -15,9 +15,10 @@ from demo.servers import Postgres
 from tests.support.databases import Database, create_database, drop_database
 from tests.support.dns import Rbldnsd, Unbound, blocklist, reverse
 from tests.support.documents import REPOSITORY
-from tests.support.exporter import Daemon, Samples, command
+from tests.support.exporter import Daemon, command
 from tests.support.jobs import add, queues
 from tests.support.messages import client, install, send
+from tests.support.samples import Samples
 from tests.support.servers import RedisServer
 from tests.support.services import Listener, answering, echoing, mail_server
 from tests.support.wait import eventually

@@ -11,8 +11,9 @@ from exporter.queues import KINDS
 from exporter.sampling.sampler import Run
 from tests.contracts.harness import Harness
 from tests.contracts.harnesses import HARNESSES
-from tests.support.exporter import Exporter, Samples, config
+from tests.support.exporter import Exporter, config
 from tests.support.jobs import epoch
+from tests.support.samples import Samples
 
 STATES = ("scheduled", "waiting", "active", "failed")
 OUTCOMES = ("completed", "failed", "cancelled", "expired")

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import redis
 
-from tests.support.exporter import Exporter, Samples, config, source
+from tests.support.exporter import Exporter, config, source
 from tests.support.jobs import Owner, add, change, element, queues
+from tests.support.samples import Samples
 from tests.support.servers import RedisServer
 
 KINDS = ("missing_in_redis", "missing_in_postgres", "expired")

@@ -13,8 +13,9 @@ from prometheus_client.openmetrics import parser
 
 from exporter.catalogue import CATALOGUE
 from tests.support.databases import Database
-from tests.support.exporter import Daemon, Samples, config, source
+from tests.support.exporter import Daemon, config, source
 from tests.support.jobs import Owner, add, change, element, queues
+from tests.support.samples import Samples
 from tests.support.servers import RedisServer
 
 pytestmark = pytest.mark.parametrize("database", ["penguinmails@15"], indirect=True)

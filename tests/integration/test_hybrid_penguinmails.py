@@ -7,8 +7,9 @@ import pytest
 import redis
 
 from tests.support.databases import Database
-from tests.support.exporter import Exporter, Samples, config, source
+from tests.support.exporter import Exporter, config, source
 from tests.support.jobs import Owner, add, change, element, epoch, queues
+from tests.support.samples import Samples
 from tests.support.servers import RedisServer
 
 pytestmark = pytest.mark.parametrize("database", ["penguinmails@15", "penguinmails@18"], indirect=True)

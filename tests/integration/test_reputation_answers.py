@@ -8,7 +8,8 @@ import pytest
 from exporter.model import Reason
 from exporter.reputation.part import Reputation
 from tests.support.dns import TEST_ENTRIES, Rbldnsd, Relay, Unbound, Zone, blocklist, reverse
-from tests.support.exporter import Exporter, Samples
+from tests.support.exporter import Exporter
+from tests.support.samples import Samples
 from tests.support.servers import free_port
 
 LISTED, CLEAN, SIX = "192.0.2.1", "192.0.2.2", "2001:db8::25"

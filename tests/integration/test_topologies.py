@@ -13,9 +13,10 @@ import yaml
 from demo.servers import Postgres
 from exporter.model import Reason
 from tests.support.databases import Database, create_database, drop_database
-from tests.support.exporter import Exporter, Samples, command, config, connections, source
+from tests.support.exporter import Exporter, command, config, connections, source
 from tests.support.jobs import add, element, queues
 from tests.support.redis_groups import Cluster, Sentinel
+from tests.support.samples import Samples
 from tests.support.servers import PgBouncer, RedisServer, Standby
 from tests.support.wait import eventually
 

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 import redis
 
-from tests.support.exporter import Exporter, Samples, config, source
+from tests.support.exporter import Exporter, config, source
 from tests.support.jobs import Owner, add, change, queues
+from tests.support.samples import Samples
 from tests.support.servers import RedisServer
 
 pytestmark = pytest.mark.parametrize("database", ["penguinmails@15"], indirect=True)

@@ -14,7 +14,7 @@ from exporter.services import Section, build, kind_of
 from exporter.services.attempt import Result, Tools, attempt
 from exporter.services.options import ServiceOptions
 from exporter.services.part import Services
-from tests.support.exporter import Samples
+from tests.support.samples import Samples
 
 LIMIT = 2.0  # seconds of a probe that is to succeed, or to fail by itself
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import yaml
 
-from tests.support.exporter import Exporter, Samples, command, config
+from tests.support.exporter import Exporter, command, config
+from tests.support.samples import Samples
 
 
 def postgres(url: str, name: str = "oltp", **more: Any) -> dict[str, Any]:

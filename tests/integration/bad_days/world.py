@@ -11,8 +11,9 @@ import redis
 
 from demo.servers import Postgres
 from tests.support.databases import Database
-from tests.support.exporter import Daemon, Samples, connections
+from tests.support.exporter import Daemon, connections
 from tests.support.jobs import add, element, queues
+from tests.support.samples import Samples
 from tests.support.servers import RedisServer
 from tests.support.wait import eventually
 

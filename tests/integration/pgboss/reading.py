@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 from exporter.sampling.sampler import Run
 from tests.support.boss import Boss
 from tests.support.databases import Database
-from tests.support.exporter import Exporter, Samples, config
+from tests.support.exporter import Exporter, config
 from tests.support.jobs import Owner, epoch
+from tests.support.samples import Samples
 
 LOOKS = ("counts", "changes", "failed", "counts")
 QUEUE = "invoices"

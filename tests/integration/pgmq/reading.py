@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.support.exporter import Exporter, Samples
+from tests.support.exporter import Exporter
+from tests.support.samples import Samples
 
 OUTCOMES = ("completed", "failed", "cancelled", "expired")
 

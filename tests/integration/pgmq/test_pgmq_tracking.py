@@ -13,9 +13,9 @@ from pgmq import PGMQueue
 from exporter.sampling.sampler import Run
 from tests.integration.pgmq.reading import Watch, flow, states, value
 from tests.support.databases import Database
-from tests.support.exporter import Samples
 from tests.support.jobs import Owner, epoch
 from tests.support.messages import read, send
+from tests.support.samples import Samples
 
 both = pytest.mark.parametrize("database", ["empty@15", "empty@18"], indirect=True)
 on15 = pytest.mark.parametrize("database", ["empty@15"], indirect=True)
