@@ -15,54 +15,23 @@ from pydantic import Field, model_validator
 from alerter.messages import blocks
 from alerter.messages.telling import Telling, tell
 from alerter.messages.templates import Template
-from alerter.model import Action, Mark, Reason
+from alerter.model import Action, Mark
 from alerter.receivers.base import Accepted, DeliveryFailed, Memory, Message, Rate, ReceiverContext, Tells
 from alerter.receivers.options import HiddenUrl, HttpOptions, ServiceUrl
-from alerter.receivers.wire import Answer, Wire, reveal, reveal_url
+from alerter.receivers.slack_words import Refused, failure_of
+from alerter.receivers.wire import Wire, reveal, reveal_url
 from chassis.secrets import Secret
 from chassis.settings import Settings
 
 KIND = "slack"
 
-_AGAIN = {
-    "internal_error": Reason.UNAVAILABLE,
-    "fatal_error": Reason.UNAVAILABLE,
-    "service_unavailable": Reason.UNAVAILABLE,
-    "team_added_to_org": Reason.UNAVAILABLE,
-    "rollup_error": Reason.UNAVAILABLE,
-    "request_timeout": Reason.TIMEOUT,
-    "ratelimited": Reason.RATE_LIMITED,
-    "rate_limited": Reason.RATE_LIMITED,
-}
-_CREDENTIAL = frozenset(
-    [
-        "invalid_auth",
-        "not_authed",
-        "token_revoked",
-        "token_expired",
-        "account_inactive",
-        "missing_scope",
-        "invalid_token",
-        "no_service",
-        "no_team",
-        "team_disabled",
-    ]
-)
 _ANEW = frozenset(
     ["message_not_found", "cant_update_message", "edit_window_closed", "thread_not_found", "cannot_reply_to_message"]
 )
 _SMALLER = frozenset(
     ["msg_too_long", "msg_blocks_too_long", "invalid_blocks", "invalid_blocks_format", "invalid_payload"]
 )
-_TOO_LONG = frozenset({"msg_too_long", "msg_blocks_too_long"})
 _LOUD = frozenset({Mark.REPEAT, Mark.ESCALATION, Mark.FALLBACK})
-_ADVICE = {
-    "channel_not_found": "; correct `channel`, or invite the app to it",
-    "not_in_channel": "; invite the app to the channel",
-    "is_archived": "; the channel is archived",
-    "channel_is_archived": "; the channel is archived",
-    "missing_scope": "; the app needs chat:write",
-}
 
 
 class SlackTemplates(Settings):
@@ -96,15 +65,6 @@ class Options(HttpOptions):
         return self
 
 
-class _Refused(Exception):
-    """Slack's own word for why it did not do something."""
-
-    def __init__(self, word: str, answer: Answer) -> None:
-        super().__init__(word)
-        self.word = word
-        self.answer = answer
-
-
 class SlackReceiver:
     """One channel."""
 
@@ -129,8 +89,8 @@ class SlackReceiver:
                 note = self._smaller("", content, telling)[1]
                 return Accepted(note=note)
             return self._tell(message, telling, content)
-        except _Refused as refused:
-            raise self._failure(refused, message.progress) from None
+        except Refused as refused:
+            raise failure_of(refused, self._wire, message.progress) from None
 
     def close(self) -> None:
         """As `Receiver.close`."""
@@ -142,7 +102,7 @@ class SlackReceiver:
             try:
                 note = self._follow(message, telling, content, place)
                 return Accepted(_after(message, telling, place), note)
-            except _Refused as refused:
+            except Refused as refused:
                 if refused.word not in _ANEW:
                     raise
         channel = self._options.channel
@@ -167,10 +127,10 @@ class SlackReceiver:
             except DeliveryFailed as failure:
                 failure.progress = {"updated": place["ts"]}
                 raise
-            except _Refused as refused:
+            except Refused as refused:
                 if refused.word in _ANEW:
                     raise
-                raise self._failure(refused, {"updated": place["ts"]}) from None
+                raise failure_of(refused, self._wire, {"updated": place["ts"]}) from None
         return note
 
     def _content(self, telling: Telling) -> dict[str, Any]:
@@ -188,7 +148,7 @@ class SlackReceiver:
         """The answer; where Slack finds it too large or not to its taste, as plain text instead, once."""
         try:
             return self._call(method, content), ""
-        except _Refused as refused:
+        except Refused as refused:
             if refused.word not in _SMALLER:
                 raise
             # An update without blocks would keep the old ones.
@@ -205,33 +165,16 @@ class SlackReceiver:
             word = answer.text.strip()
             if answer.status == 200 and word == "ok":
                 return {}
-            raise _Refused(word if word.replace("_", "").isalpha() and len(word) < 50 else "", answer)
+            raise Refused(word if word.replace("_", "").isalpha() and len(word) < 50 else "", answer)
         assert self._options.token is not None  # noqa: S101  # the options hold one of the two
         token = reveal(self._options.token, "token")
         answer = self._wire.post(f"{self._options.url}/{method}", body, kind, {"Authorization": f"Bearer {token}"})
         said = answer.content
         if not isinstance(said, dict):
-            raise _Refused("", answer)
+            raise Refused("", answer)
         if said.get("ok") is True:
             return said
-        raise _Refused(str(said.get("error", "")), answer)
-
-    def _failure(self, refused: _Refused, progress: Memory) -> DeliveryFailed:
-        word, answer = refused.word, refused.answer
-        text = f"{answer.host} said {self._wire.said(word, 60)}{_ADVICE.get(word, '')}"
-        if word in _AGAIN:
-            return DeliveryFailed(_AGAIN[word], text, retry=True, after=answer.retry_after, progress=progress)
-        if word in _CREDENTIAL:
-            return DeliveryFailed(Reason.AUTH, text, retry=True, opens_circuit=True, progress=progress)
-        if word and answer.status < 500 and answer.status not in (401, 408, 429):
-            reason = Reason.TOO_LARGE if word in _TOO_LONG else Reason.REJECTED
-            return DeliveryFailed(reason, text, retry=False)
-        if answer.status == 200:
-            text = f"{answer.host} answered with something that is not Slack's; is a proxy in between?"
-            return DeliveryFailed(Reason.UNAVAILABLE, text, retry=True, progress=progress)
-        failure = self._wire.failure(answer, word)
-        failure.progress = progress
-        return failure
+        raise Refused(str(said.get("error", "")), answer)
 
 
 _QUIET = {"unfurl_links": False, "unfurl_media": False}

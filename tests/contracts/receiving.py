@@ -9,15 +9,17 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
+import pytest
+
 from alerter.receivers import email, pagerduty, slack, sms, webhook
-from alerter.receivers.base import Receiver
+from alerter.receivers.base import DeliveryFailed, Message, Receiver
 from chassis.clock import Clock
 from chassis.settings import Settings
 from demo.providers import Fault, Hook, PagerDuty, Slack, StandIn, Twilio
 from demo.providers.server import texts
 from tests.support.certificates import Certificates
 from tests.support.mail import Mailbox
-from tests.support.telling import context
+from tests.support.telling import context, message
 
 TIMEOUT = "500ms"
 
@@ -254,3 +256,10 @@ def receiver(harness: Any, clock: Clock | None = None, folder: Path | None = Non
     finally:
         made.close()
         around.templates.close()
+
+
+def failure(it: Receiver, sent: Message | None = None) -> DeliveryFailed:
+    """How a delivery fails."""
+    with pytest.raises(DeliveryFailed) as caught:
+        it.send(sent or message())
+    return caught.value
