@@ -1,6 +1,10 @@
 """Templates of the configuration: what they see, and how the worst of them end."""
 
+import json
 import re
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from alerter.messages import blocks
+from alerter.messages import blocks, sandbox
 from alerter.messages.sandbox import MEMORY, problem
 from alerter.messages.telling import Telling, tell
 from alerter.messages.templates import TemplateFailed, Templates
@@ -114,6 +118,14 @@ def test_the_process_inherits_no_environment_and_has_its_limits(
     limits = (about / "limits").read_text()
     assert re.search(rf"Max address space +{MEMORY} +{MEMORY} ", limits)
     assert re.search(r"Max file size +0 +0 ", limits)
+
+
+def test_the_system_ends_what_takes_too_long() -> None:
+    """Even if nobody waits for it any more."""
+    command = [sys.executable, "-I", sandbox.__file__]
+    bomb = {"source": BOMBS["loops"], "data": {}, "html": False, "limit": 100}
+    done = subprocess.run(command, input=json.dumps(bomb), text=True, capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (-signal.SIGALRM, "")
 
 
 def test_an_ended_process_is_replaced(templates: Templates, telling: Telling, failures: list[str]) -> None:
