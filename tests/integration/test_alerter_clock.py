@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 
 from alerter.duties.crew import Duties
-from alerter.model import Action, Reason
-from alerter.outbox import claims, outcomes, overview
-from alerter.receivers.base import DeliveryFailed
+from alerter.model import Action
+from alerter.outbox import claims, overview
 from alerter.tally import Tally
 from tests.support.booked import SETTINGS, World, firing, settings_of
 
@@ -66,9 +65,7 @@ def given_up(tally: Tally) -> list[object]:
 def test_what_is_tried_goes_on_and_expires_in_its_time(world: World, duties: Duties, tally: Tally, step: float) -> None:
     world.hear(firing("W", "warning"))
     (claimed,) = world.claim("ops")
-    failure = DeliveryFailed(Reason.UNAVAILABLE, "503", retry=True)
-    with world.store.touch() as connection:
-        outcomes.postpone(connection, claimed, "me", failure, world.clock.now() + 60, counts=True)
+    world.postpone(claimed)
     world.clock.step(step)
     duties.tick()
     assert given_up(tally) == [0, 0]
@@ -91,9 +88,7 @@ def test_what_is_tried_goes_on_and_expires_in_its_time(world: World, duties: Dut
 def test_a_clock_that_was_set_back_while_the_alerter_was_down(world: World) -> None:
     world.hear(firing())
     (claimed,) = world.claim("oncall")
-    failure = DeliveryFailed(Reason.UNAVAILABLE, "503", retry=True)
-    with world.store.touch() as connection:
-        outcomes.postpone(connection, claimed, "me", failure, world.clock.now() + 60, counts=True)
+    world.postpone(claimed)
     world.clock.step(-100 * HOUR)
     with world.store.write() as connection:
         overview.free_leases(connection, world.store, world.clock.now())

@@ -1,8 +1,6 @@
 """Who is told later, since those before did not take it or did not see to it: in turn, once, and of the end as well."""
 
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -11,7 +9,6 @@ from alerter.duties import due
 from alerter.duties.taking import Taking
 from alerter.model import Mark
 from alerter.store.schema import outbox
-from tests.support import booked
 from tests.support.booked import SETTINGS, World, firing, over, settings_of
 
 TWICE = SETTINGS.replace(
@@ -21,11 +18,10 @@ TWICE = SETTINGS.replace(
 )
 
 
-@pytest.fixture(params=booked.STORES)
-def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
-    with booked.world(request.param, request, tmp_path) as made:
-        made.policy = replace(made.policy, routing=settings_of(TWICE).routing)
-        yield made
+@pytest.fixture
+def world(world: World) -> World:
+    world.policy = replace(world.policy, routing=settings_of(TWICE).routing)
+    return world
 
 
 def anything_due(world: World) -> bool:

@@ -1,25 +1,14 @@
 """Whose a delivery is: a lease that ended is another's, and who had it changes nothing; on both stores."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
 import sqlalchemy as sa
 
 from alerter.model import Reason
 from alerter.outbox import claims, outcomes, overview
 from alerter.receivers.base import Accepted, DeliveryFailed
 from alerter.store.schema import outbox
-from tests.support import booked
 from tests.support.booked import World, firing
 
 LATE = DeliveryFailed(Reason.UNAVAILABLE, "503", retry=True)
-
-
-@pytest.fixture(params=booked.STORES)
-def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
-    with booked.world(request.param, request, tmp_path) as made:
-        yield made
 
 
 def test_whoever_has_lost_its_lease_changes_nothing(world: World) -> None:

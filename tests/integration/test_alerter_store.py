@@ -2,7 +2,6 @@
 
 import json
 import stat
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,14 +20,7 @@ from alerter.outbox import claims, outcomes
 from alerter.receivers.base import DeliveryFailed
 from alerter.store.engine import StoreUnusable
 from alerter.store.schema import REVISION, metadata, outbox
-from tests.support import booked
 from tests.support.booked import World, firing, over
-
-
-@pytest.fixture(params=booked.STORES)
-def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
-    with booked.world(request.param, request, tmp_path) as made:
-        yield made
 
 
 def test_migrations_make_what_the_schema_says(world: World) -> None:
@@ -111,9 +103,7 @@ def test_a_lease_ends_and_another_takes_over(world: World) -> None:
 def test_the_fallback_is_told_in_time_and_hears_of_the_end(world: World) -> None:
     world.hear(firing())
     (claimed,) = world.claim("oncall")
-    failure = DeliveryFailed(Reason.UNAVAILABLE, "503", retry=True)
-    with world.store.touch() as connection:
-        outcomes.postpone(connection, claimed, "me", failure, world.clock.now() + 60, counts=True)
+    world.postpone(claimed)
     world.clock.advance(29)
     assert world.look().fallbacks == 0
     world.clock.advance(2)

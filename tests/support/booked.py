@@ -11,10 +11,10 @@ import sqlalchemy as sa
 
 from alerter.duties import due
 from alerter.intake import booking
-from alerter.model import Action, Alert, Status
+from alerter.model import Action, Alert, Reason, Status
 from alerter.outbox import claims, outcomes
 from alerter.outbox.claim import Claim
-from alerter.receivers.base import Accepted
+from alerter.receivers.base import Accepted, DeliveryFailed
 from alerter.routing.policy import Ability, Policy
 from alerter.settings import AlerterSettings
 from alerter.store.engine import Store
@@ -74,6 +74,12 @@ class World:
     def accept(self, claimed: Claim, memory: dict[str, str] | None = None, holder: str = "me") -> None:
         with self.store.touch() as connection:
             outcomes.accept(connection, claimed, holder, Accepted(memory), self.clock.now())
+
+    def postpone(self, claimed: Claim, seconds: float = 60.0) -> None:
+        """The provider was away; it is tried again after so many seconds."""
+        failure = DeliveryFailed(Reason.UNAVAILABLE, "503", retry=True)
+        with self.store.touch() as connection:
+            outcomes.postpone(connection, claimed, "me", failure, self.clock.now() + seconds, counts=True)
 
     def deliver(self, receiver: str) -> list[tuple[str, str]]:
         """Everything that may be sent, accepted: action and the first alert's name."""
