@@ -37,13 +37,18 @@ class Taking:
         self._policy = policy
         self._wake = wake
 
-    def by_hand(self, number: int, who: str) -> bool:
-        """Whether there is such an alert; one that is over, or acknowledged, stays as it is. Raises StoreFailed."""
+    def by_hand(self, number: int, who: str) -> bool | None:
+        """Whether it is acknowledged then, which one that is over is not any more; None if there is no such alert.
+
+        One that was acknowledged stays as it is. Raises StoreFailed.
+        """
         now, who = self._clock.now(), line(who, 100) or "somebody"
         with self._store.write() as connection:
             row = connection.execute(sa.select(episodes).where(episodes.c.id == number)).first()
             if row is None:
-                return False
+                return None
+            if row.status != Status.FIRING:
+                return row.acknowledged_at is not None
             wake = acknowledge(connection, self._policy(), [row], who, now)
             auditing.write_down(connection, who, Deed.ACKNOWLEDGED, f"alert {number}", now)
         self._wake(wake)

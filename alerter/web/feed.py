@@ -119,10 +119,10 @@ def routes(
     store: Store,
     clock: Clock,
     keep: Callable[[], float],
-    acknowledge: Callable[[int, str], bool],
+    acknowledge: Callable[[int, str], bool | None],
     stopping: threading.Event,
 ) -> list[Route]:
-    """The API's. `keep` in seconds; `acknowledge` answers whether there is such an alert."""
+    """The API's. `keep` in seconds; `acknowledge` answers whether it is then, and None if there is no such alert."""
 
     def ask(parameters: Mapping[str, str]) -> list[dict[str, Any]]:
         asked = question(parameters, keep(), clock.now())
@@ -188,12 +188,13 @@ def routes(
             return JSONResponse({"error": 'the body is no JSON object; send nothing, or {"by": "name"}'}, 400)
         try:
             number = request.path_params["id"]
-            known = await anyio.to_thread.run_sync(acknowledge, number, who)
+            done = await anyio.to_thread.run_sync(acknowledge, number, who)
         except StoreFailed as error:
             return JSONResponse({"error": str(error)}, 503)
-        if not known:
+        if done is None:
             return JSONResponse({"error": f"there is no alert {number}"}, 404)
-        return JSONResponse({"id": number, "acknowledged": True})
+        note = {} if done else {"note": "it is over, and was not acknowledged while it fired"}
+        return JSONResponse({"id": number, "acknowledged": done, **note})
 
     return [
         Route("/api/v1/alerts", listing),

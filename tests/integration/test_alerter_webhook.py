@@ -113,6 +113,13 @@ def test_the_feed_and_an_acknowledgement(alerter: Alerter) -> None:
     assert {"id", "timestamp", "severity", "service", "message", "state", "acknowledged", "deliveries"} <= entry.keys()
     assert alerter.client.post(f"/api/v1/alerts/{entry['id']}/ack", json={"by": "ann"}).status_code == 200
     assert alerter.feed(q="Seen")[0]["acknowledged"]["by"] == "ann"
+    alerter.send(alert("Over"))
+    alerter.send(alert("Over", "resolved"))
+    over = alerter.feed(q="Over")[0]["id"]
+    answer = alerter.client.post(f"/api/v1/alerts/{over}/ack", json={"by": "ann"})
+    assert (answer.status_code, answer.json()["acknowledged"]) == (200, False)
+    assert "it is over" in answer.json()["note"]
+    assert ("ann", "acknowledged", f"alert {over}") not in alerter.audit()
     assert alerter.client.post("/api/v1/alerts/99999/ack").status_code == 404
     assert alerter.client.get("/api/v1/alerts", params={"severity": "worst"}).status_code == 400
 
