@@ -30,8 +30,3 @@ class Histogram:
     def snapshot(self) -> tuple[tuple[float, ...], tuple[int, ...], float]:
         """Bounds, counts by bound (the last one unbounded), sum of seconds."""
         return self.bounds, tuple(self.counts), self.total
-
-    def merge(self, other: Histogram) -> None:
-        """Add what another of the same bounds counted."""
-        self.counts = [a + b for a, b in zip(self.counts, other.counts, strict=True)]
-        self.total += other.total

@@ -52,11 +52,6 @@ class Budget:
         with self._lock:
             self._accounts[name] = _Account(urgency, interval)
 
-    def leave(self, name: str) -> None:
-        """Forget a sampler."""
-        with self._lock:
-            self._accounts.pop(name, None)
-
     def spent(self, name: str, seconds: float, *, incremental: bool = False) -> None:
         """Note what the source spent on one run; `incremental`: on what happened since the last one."""
         if not seconds:

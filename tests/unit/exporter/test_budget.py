@@ -187,13 +187,3 @@ def test_a_run_that_asked_nothing_teaches_nothing() -> None:
     before = account["counts"]
     account.budget.spent("counts", 0.0)
     assert account["counts"] == before
-
-
-def test_one_that_left_is_neither_waited_for_nor_reckoned_with() -> None:
-    account = Account(a=(1, 5.0, 1.0), b=(1, 5.0, 1.0))
-    both = account["a"]
-    account.budget.leave("b")
-    assert account["a"] == pytest.approx(both / 2)
-    assert account.budget.wait("b") == 0
-    account.budget.spent("b", 1.0)  # a run that was still under way is paid for
-    assert account.budget.wait("a") == pytest.approx(3.0 / RATIO)
