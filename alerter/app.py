@@ -55,7 +55,9 @@ class App:
         self._intake = Intake(self._store, clock, self._office.policy, self.wake, self._tally.superseded)
         self._taking = Taking(self._store, clock, lambda: self._office.policy, self.wake)
         self._duties = Duties(self._store, clock, settings, self._office.policy, self, self._tally, self._tick)
-        self._showing = Showing(board, self._store, clock, self._tally, self._duties, state, lambda: self._office.desks)
+        self._showing = Showing(
+            board, self._store, clock, self._tally, self._duties, self._intake, state, lambda: self._office.desks
+        )
         self._stopping = threading.Event()
         self._refusals: dict[str, float] = {}
         self._server = Server(self._web(settings), settings.web, log)
@@ -218,7 +220,7 @@ class App:
     def _ready(self) -> Ready:
         if self._stopping.is_set():
             return Ready(False, "stopping")
-        trouble = self._duties.trouble
+        trouble = self._duties.trouble or self._intake.trouble
         return Ready(not trouble, trouble or "takes alerts in")
 
 

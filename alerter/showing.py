@@ -12,6 +12,7 @@ from prometheus_client.process_collector import ProcessCollector
 from alerter.delivery.circuit import State
 from alerter.delivery.desk import Desk
 from alerter.duties.crew import Duties
+from alerter.intake.desk import Intake
 from alerter.outbox import overview
 from alerter.store.engine import Store
 from alerter.tally import Tally
@@ -36,6 +37,7 @@ class Showing:
         clock: Clock,
         tally: Tally,
         duties: Duties,
+        intake: Intake,
         reloads: ReloadState,
         desks: Callable[[], Mapping[str, Desk]],
     ) -> None:
@@ -44,6 +46,7 @@ class Showing:
         self._clock = clock
         self._tally = tally
         self._duties = duties
+        self._intake = intake
         self._reloads = reloads
         self._desks = desks
         self._started = clock.monotonic()
@@ -92,6 +95,7 @@ class Showing:
                 watchdog_every=deadman.every if deadman else None,
                 refused=not self._reloads.last_successful,
                 storage=self._store.safe_url,
+                deaf=self._intake.trouble,
             )
 
     def _of_all(self) -> Iterator[Reading]:

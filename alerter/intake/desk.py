@@ -22,6 +22,7 @@ log = get_logger(__name__)
 
 WAITING = 256  # webhooks; beyond that the sender is asked to come again
 _TOGETHER = 200  # webhooks in one transaction
+_RECENT = 30.0  # seconds after which it is worth another try: whoever is said not to be ready may hear of none
 _ALERTS = 5000  # alerts after which a transaction takes no further webhook
 
 
@@ -50,6 +51,13 @@ class Intake:
         self._queue: queue.Queue[tuple[Sequence[Alert], Future[Counter[Change]]] | None] = queue.Queue(WAITING)
         self._thread = threading.Thread(target=self._work, name="intake", daemon=True)
         self._open = False
+        self._refused: tuple[str, float] | None = None  # why nothing could be taken in, and when; monotonic seconds
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing can be taken in, as the last webhook of the last half minute saw it; empty if it could be."""
+        refused = self._refused
+        return refused[0] if refused and self._clock.monotonic() - refused[1] < _RECENT else ""
 
     def start(self) -> None:
         """Takes in from now on."""
@@ -105,11 +113,13 @@ class Intake:
                 return
             if isinstance(error, StoreFailed):
                 self._repeats.failed("store", "nothing can be taken in", reason=str(error))
+                self._refused = str(error), self._clock.monotonic()
             else:
                 log.exception("taking in failed")
             batch[0][1].set_exception(error)
             return
         self._repeats.recovered("store", "taking in again")
+        self._refused = None
         for (_, done), result in zip(batch, taken, strict=True):
             done.set_result(result.changes)
         self._wake(taken[0].wake)

@@ -62,6 +62,7 @@ class Picture:
     watchdog_every: float | None = None
     refused: bool = False  # the configuration file as it is now
     storage: str = ""
+    deaf: str = ""  # why nothing can be taken in; empty while it can
 
 
 def page(picture: Picture) -> str:
@@ -109,6 +110,8 @@ _DELIVERY = ("receiver", "action", "state", "#tries", "#ago", "message", "error"
 
 def _troubles(picture: Picture) -> Iterator[str]:
     """What somebody has to see to, the worst first."""
+    if picture.deaf:
+        yield _trouble("bad", "webhooks are answered 503", picture.deaf)
     for post in picture.posts:
         if post.state is State.OPEN:
             what = "refuses us until somebody acts" if post.refuses else "cannot be reached"

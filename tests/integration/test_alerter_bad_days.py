@@ -57,8 +57,11 @@ def test_a_full_disk_is_answered_503_and_all_goes_on_afterwards(hook: Hook, tmp_
         assert answer.status_code == 503
         assert "the disk is full" in answer.json()["error"]
         assert httpx.get(f"{alerter.url}/healthz").status_code == 200
+        assert "the disk is full" in httpx.get(f"{alerter.url}/readyz").text
+        assert "webhooks are answered 503" in alerter.client.get("/").text
         resource.prlimit(alerter.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         assert alerter.send(*many).json() == {"alerts": 1500, "opened": 1500}
+        assert "503" not in alerter.client.get("/").text
         assert alerter.send(alert("After"), group="after").status_code == 200
         eventually(lambda: "After" in named(hook), within=60)
         assert alerter.stop() == 0

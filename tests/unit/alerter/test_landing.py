@@ -55,6 +55,7 @@ def test_nothing_is_wrong() -> None:
          ["no watchdog for 10m: look at Prometheus and Alertmanager"]),
         (picture(watchdog_every=180.0), ["no watchdog has ever arrived: look at Prometheus and Alertmanager"]),
         (picture(watchdog_every=86_400.0), []),
+        (picture(deaf="storage: the disk is full"), ["webhooks are answered 503: storage: the disk is full"]),
         (picture(backlog={"oncall": Backlog(3, NOW - 90, 0)}), ["oncall is late: the oldest waits for 90s"]),
         (picture(backlog={"oncall": Backlog(3, NOW - 30, 0)}), []),
         (picture(backlog={"former": Backlog(3, NOW - 30, 0)}),
