@@ -3,9 +3,10 @@
 They keep what they took, for tests to compare and for the demo to show: nobody is really told.
 """
 
+from demo.providers.exchange import Fault, Request
 from demo.providers.hook import Hook
 from demo.providers.pagerduty import PagerDuty
-from demo.providers.server import Fault, Request, StandIn
+from demo.providers.server import StandIn
 from demo.providers.slack import Slack
 from demo.providers.twilio import Twilio
 

@@ -7,7 +7,8 @@ import hmac
 import time
 from typing import Any
 
-from demo.providers.server import Reply, Request, StandIn, read_json
+from demo.providers.exchange import Reply, Request, read_json
+from demo.providers.server import StandIn
 
 
 class Hook(StandIn):

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from demo.providers.server import Limit, Reply, Request, StandIn, read_json
+from demo.providers.exchange import Reply, Request, read_json
+from demo.providers.server import Limit, StandIn
 
 LARGEST = 512 << 10  # bytes
 _FIELDS = frozenset("routing_key event_action dedup_key payload links images client client_url".split())  # noqa: SIM905

@@ -7,7 +7,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from demo.providers.server import Limit, Reply, Request, StandIn, read_json, texts
+from demo.providers.exchange import Reply, Request, read_json, texts
+from demo.providers.server import Limit, StandIn
 
 BLOCKS = 50
 SECTION = 3000  # characters

@@ -7,7 +7,8 @@ import re
 from dataclasses import dataclass
 from urllib.parse import parse_qs
 
-from demo.providers.server import Limit, Reply, Request, StandIn
+from demo.providers.exchange import Reply, Request
+from demo.providers.server import Limit, StandIn
 
 LONGEST = 1600  # characters
 _NUMBER = re.compile(r"\+[1-9]\d{6,14}")

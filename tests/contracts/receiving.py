@@ -16,7 +16,7 @@ from alerter.receivers.base import DeliveryFailed, Message, Receiver
 from chassis.clock import Clock
 from chassis.settings import Settings
 from demo.providers import Fault, Hook, PagerDuty, Slack, StandIn, Twilio
-from demo.providers.server import texts
+from demo.providers.exchange import texts
 from tests.support.certificates import Certificates
 from tests.support.mail import Mailbox
 from tests.support.telling import context, message

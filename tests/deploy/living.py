@@ -18,7 +18,7 @@ from demo.alarms import Alarms
 from demo.check import CHECK_PACE
 from demo.platform import DATABASE, Platform
 from demo.process import free_port
-from demo.providers.server import Fault
+from demo.providers.exchange import Fault
 from demo.queues import DIVISION, HIGH, WARMUP
 from demo.stage import Stage, set_up
 from tests.support.certificates import make_certificates

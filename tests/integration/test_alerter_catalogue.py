@@ -13,7 +13,8 @@ from alerter.model import Reason, Severity, Status
 from alerter.tally import CODES, OUTCOMES
 from chassis.exposition import OPENMETRICS_TYPE, Kind
 from demo.providers import Fault, Hook
-from demo.providers.server import Reply, Request, StandIn
+from demo.providers.exchange import Reply, Request
+from demo.providers.server import StandIn
 from tests.support.alerter import Alerter, alert
 from tests.support.wait import eventually
 

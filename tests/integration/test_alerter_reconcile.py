@@ -14,7 +14,8 @@ from alerter.model import Alert
 from alerter.tally import Tally
 from chassis.settings import SettingsError
 from demo.providers import Fault
-from demo.providers.server import Reply, Request, StandIn
+from demo.providers.exchange import Reply, Request
+from demo.providers.server import StandIn
 from tests.support import booked
 from tests.support.booked import SETTINGS, World, firing, over, settings_of
 

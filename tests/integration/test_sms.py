@@ -9,7 +9,7 @@ from alerter.messages.gsm import to_gsm, units
 from alerter.model import Action, Mark, Reason
 from alerter.receivers.base import DeliveryFailed, Message, Receiver
 from demo.providers import Fault
-from demo.providers.server import Request
+from demo.providers.exchange import Request
 from tests.contracts.receiving import SmsHarness, receiver
 from tests.support.telling import alert, message
 

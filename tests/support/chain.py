@@ -17,7 +17,7 @@ import yaml
 from demo.outside import BLOCKLIST, SENDERS, Outside
 from demo.people import People
 from demo.process import free_port
-from demo.providers.server import texts
+from demo.providers.exchange import texts
 from demo.shipped import Addresses, alertmanager_config, prometheus_config
 from tests.support.alerter import Alerter
 from tests.support.databases import Database

@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 
 from alerter.model import alert_key
+from demo.providers.exchange import Fault, Request
 from demo.providers.pagerduty import PagerDuty
-from demo.providers.server import Fault, Request
 from tests.support.alerter import TOKEN, alert, payload
 
 SENDERS = 4

@@ -15,7 +15,7 @@ from alerter.messages.lines import lasting
 from alerter.messages.telling import tell
 from alerter.messages.times import moment, span
 from alerter.model import Action, Alert, Mark, Severity, Status
-from demo.providers.server import texts as all_texts
+from demo.providers.exchange import texts as all_texts
 from tests.support.telling import HOME, NOON, alert, message, storm
 
 LATER = NOON + 720

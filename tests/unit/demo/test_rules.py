@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from demo.providers.server import Fault, Reply, Request, StandIn
+from demo.providers.exchange import Fault, Reply, Request
+from demo.providers.server import StandIn
 from demo.rules import NAMES, REPEAT, Teller, evaluate
 from demo.scrape import Scrape, parse
 
