@@ -122,6 +122,16 @@ def test_a_storm_is_told_as_one_and_closed_as_one(world: World) -> None:
     assert (end.action, end.message.dedup_key) == (Action.RESOLVE, storm.message.dedup_key)
 
 
+def test_what_is_urgent_is_no_part_of_the_others_storm(world: World) -> None:
+    for severity in ("warning", "critical"):
+        world.hear(*(firing(f"{severity}{n}", severity, group=f"{severity}{n}", team="chat") for n in range(20)))
+    for urgent in (True, False):
+        with world.store.touch(turn="chat") as connection:
+            assert claims.collapse(connection, "chat", world.clock.now(), urgent=urgent) == 20
+    told = [each.message.storm for each in world.claim("chat") if each.message]
+    assert [(each.count, each.worst) for each in told if each] == [(20, Severity.CRITICAL), (20, Severity.WARNING)]
+
+
 @pytest.mark.parametrize(("receiver", "labels"), [("ops", {}), ("chat", {"team": "chat"})])
 def test_a_storm_that_ends_at_once_is_closed_once(world: World, receiver: str, labels: dict[str, str]) -> None:
     alerts = storm(world, 50, receiver, **labels)
