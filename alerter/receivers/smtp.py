@@ -16,6 +16,8 @@ from chassis.address import Address
 from chassis.secrets import Secret, SecretUnavailable, redact
 
 Tls = Literal["starttls", "tls", "none"]
+# What is said to the connection, to EHLO or to STARTTLS, or a line without an end: the mail was not judged yet.
+_BEFORE_THE_MAIL = (smtplib.SMTPConnectError, smtplib.SMTPHeloError, smtplib.SMTPResponseException)
 
 
 class MailServer:
@@ -86,12 +88,13 @@ class MailServer:
         """RFC 5321 section 4.2.1: 4yz is for now, 5yz for good."""
         told = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
         secrets = [self._password] if self._password else []
-        text = f"{self._address.host} said {code}: {line(redact(told, secrets), 200)}"
+        said_so = f"said {code}" if code >= 0 else "does not speak SMTP there; it said"
+        text = f"{self._address.host} {said_so}: {line(redact(told, secrets), 200)}"
         if isinstance(error, smtplib.SMTPAuthenticationError) or code in (530, 534, 535, 538):
             if 400 <= code < 500:
                 return DeliveryFailed(Reason.UNAVAILABLE, text, retry=True)
             return DeliveryFailed(Reason.AUTH, text, retry=True, opens_circuit=True)
-        if isinstance(error, smtplib.SMTPConnectError | smtplib.SMTPHeloError) and code != 421:
+        if type(error) in _BEFORE_THE_MAIL and code != 421:
             return DeliveryFailed(Reason.UNAVAILABLE, text, retry=True)
         if 400 <= code < 500 or code < 0:
             return DeliveryFailed(Reason.UNAVAILABLE, text, retry=True)

@@ -14,6 +14,7 @@ from alerter.receivers.base import DeliveryFailed, Message, Receiver
 from tests.contracts.receiving import EmailHarness, receiver
 from tests.support.certificates import Certificates, make_certificates
 from tests.support.mail import Mailbox
+from tests.support.services import Listener, dripping
 from tests.support.telling import NOON, alert, message
 
 OPS, JO = "ops@example.net", "jo@example.net"
@@ -139,6 +140,22 @@ def test_without_starttls_no_password_is_sent(certificates: Certificates) -> Non
         with receiver(harness, tls="none") as it:
             it.send(message())
         assert [mail.encrypted for mail in plain.mails] == [False]
+
+
+@pytest.mark.parametrize(
+    ("greeting", "told"),
+    [
+        (b"HTTP/1.1 400 Bad Request\r\n", "127.0.0.1 does not speak SMTP there; it said: /1.1 400 Bad Request"),
+        (b"554 5.3.2 not now\r\n", "127.0.0.1 said 554: 5.3.2 not now"),
+        (b"220 " + b"x" * 20_000 + b"\r\n", "127.0.0.1 said 500: Line too long."),
+        (b"220 hello\r\n250-hello\r\n250 STARTTLS\r\n502 5.5.1 no TLS today\r\n", "said 502: 5.5.1 no TLS today"),
+    ],
+)
+def test_what_is_said_before_the_mail_says_nothing_of_it(post: EmailHarness, greeting: bytes, told: str) -> None:
+    with Listener(dripping(greeting, b"")) as server, receiver(post, smarthost=server.address) as it:
+        failed = fails(it)
+    assert (failed.reason, failed.retry) == (Reason.UNAVAILABLE, True)
+    assert told in failed.text
 
 
 def test_a_strange_certificate_is_refused(post: EmailHarness, tmp_path: Path) -> None:
