@@ -150,6 +150,7 @@ def test_without_starttls_no_password_is_sent(certificates: Certificates) -> Non
         (b"220 " + b"x" * 20_000 + b"\r\n", "127.0.0.1 said 500: Line too long."),
         (b"220 hello\r\n250-hello\r\n250 STARTTLS\r\n502 5.5.1 no TLS today\r\n", "said 502: 5.5.1 no TLS today"),
     ],
+    ids=["something-else", "not-for-us", "without-an-end", "no-tls"],
 )
 def test_what_is_said_before_the_mail_says_nothing_of_it(post: EmailHarness, greeting: bytes, told: str) -> None:
     with Listener(dripping(greeting, b"")) as server, receiver(post, smarthost=server.address) as it:
