@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager, suppress
 import psycopg
 import pytest
 
-from tests.integration.bad_days.world import OF_POSTGRES, PLACES, WAITING, Mishap, World, others_go_on, runs, told_once
+from tests.integration.bad_days.world import OF_POSTGRES, PLACES, WAITING, Mishap, World, bad_day
 from tests.support.wait import eventually
 
 
@@ -156,23 +156,10 @@ def locked_by_a_migration(world: World) -> Iterator[None]:
     ],
 )
 def test_bad_days_of_postgresql(world: World, mishap: Mishap, reason: str, samplers: tuple[str, ...]) -> None:
-    before = world.well()
-    mark = len(world.daemon.log())
-    with mishap(world):
-        daemon = world.daemon
-        daemon.until_up(0, *samplers)
-        first = runs(daemon.samples(), "mail", reason)
-
-        def goes_on_failing() -> bool:
-            found = daemon.samples()
-            return runs(found, "mail", reason) >= first + 3 and others_go_on(before, found)
-
-        eventually(goes_on_failing, within=20, every=0.2)
+    with bad_day(world, mishap, reason, *samplers) as daemon:
         samples = daemon.samples()
         assert samples.up("workers") == 1
         assert samples.get("postwatch_queue_redis_length", source="mail", queue="email-sending") == WAITING
-        assert {samples.up(each, "other") for each in (*OF_POSTGRES, "workers")} == {1}
-        assert runs(samples, "other") == 0
         assert daemon.get("/").elapsed.total_seconds() < 0.5
         assert "mail" in daemon.get("/").text
         # Gauges have gone with the knowledge behind them, counters and thresholds stay.
@@ -181,5 +168,3 @@ def test_bad_days_of_postgresql(world: World, mishap: Mishap, reason: str, sampl
         assert samples.get("postwatch_queue_jobs_enqueued_total", source="mail", queue="email-sending") == 0
         assert samples.series("postwatch_queue_depth_threshold", source="mail", queue="email-sending")
         assert samples.get("postwatch_queue_depth", source="other", queue="email-sending") == WAITING
-    world.well()
-    told_once(world.daemon, mark, reason)

@@ -6,10 +6,9 @@ from contextlib import ExitStack, contextmanager
 import pytest
 import redis
 
-from tests.integration.bad_days.world import OF_POSTGRES, WAITING, Mishap, World, others_go_on, runs, told_once
+from tests.integration.bad_days.world import WAITING, Mishap, World, bad_day
 from tests.support.exporter import connections
 from tests.support.jobs import element
-from tests.support.wait import eventually
 
 
 @contextmanager
@@ -94,23 +93,8 @@ def redis_full(world: World) -> Iterator[None]:
     ],
 )
 def test_bad_days_of_redis(world: World, mishap: Mishap, reason: str) -> None:
-    before = world.well()
-    mark = len(world.daemon.log())
-    with mishap(world):
-        daemon = world.daemon
-        daemon.until_up(0, "workers", "drift")
-        first = runs(daemon.samples(), "mail", reason)
-
-        def goes_on_failing() -> bool:
-            found = daemon.samples()
-            return runs(found, "mail", reason) >= first + 3 and others_go_on(before, found)
-
-        eventually(goes_on_failing, within=20, every=0.2)
+    with bad_day(world, mishap, reason, "workers", "drift") as daemon:
         daemon.until("postwatch_queue_redis_length", None, source="mail", queue="email-sending", priority="normal")
         samples = daemon.until_up(1, "changes", "counts", "failed")
         assert samples.get("postwatch_queue_depth", source="mail", queue="email-sending") == WAITING
-        assert {samples.up(each, "other") for each in (*OF_POSTGRES, "workers")} == {1}
-        assert runs(samples, "other") == 0
         assert connections(world.database) <= 2
-    world.well()
-    told_once(world.daemon, mark, reason)

@@ -1,8 +1,8 @@
 """One daemon lives through the bad days of a module, with a second source on servers that stay well."""
 
 import json
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,3 +90,28 @@ def told_once(daemon: Daemon, mark: int, reason: str) -> None:
     assert "Traceback" not in json.dumps(lines)
     assert "right" not in json.dumps(lines), "the password"
     assert daemon.errors == ""
+
+
+@contextmanager
+def bad_day(world: World, mishap: Mishap, reason: str, *samplers: str) -> Iterator[Daemon]:
+    """Something is wrong in the block: `samplers` fail again and again, and nothing of the other source does.
+
+    It is told once, and all is well again by itself.
+    """
+    before, daemon = world.well(), world.daemon
+    mark = len(daemon.log())
+    with mishap(world):
+        daemon.until_up(0, *samplers)
+        first = runs(daemon.samples(), "mail", reason)
+
+        def goes_on_failing() -> bool:
+            found = daemon.samples()
+            return runs(found, "mail", reason) >= first + 3 and others_go_on(before, found)
+
+        eventually(goes_on_failing, within=20, every=0.2)
+        yield daemon
+        samples = daemon.samples()
+        assert {samples.up(each, "other") for each in (*OF_POSTGRES, "workers")} == {1}
+        assert runs(samples, "other") == 0
+    world.well()
+    told_once(daemon, mark, reason)
