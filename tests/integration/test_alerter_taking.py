@@ -81,7 +81,8 @@ def test_given_back_late_it_is_escalated_at_once_and_repeated(world: World) -> N
     for receiver, key in (("oncall", ""), ("ops", warning)):
         assert taking(world).heard(receiver, heard(world, key=key)) == 1
     world.clock.advance(5 * 3600)
-    assert (world.look().escalations, world.look().repeats) == (0, 0)
+    done = world.look()
+    assert (done.escalations, done.repeats) == (0, 0)
     for receiver, key in (("oncall", ""), ("ops", warning)):
         assert taking(world).heard(receiver, heard(world, key=key, taken=False)) == 1
     assert world.look().escalations == 1
