@@ -48,8 +48,7 @@ class Crew:
             if self._stopping:
                 return
             (self._patient if patient else self._prompt).append(task)
-            self._call()
-            if not self._watched and self._is_short():
+            if self._call() and not self._watched:
                 self._watched = True
                 threading.Thread(target=self._watch, name=f"{self._name}-watch", daemon=True).start()
 
@@ -67,12 +66,12 @@ class Crew:
         hanging = sum(since <= self._clock.monotonic() - HANGS for since in self._since.values())
         return self._most - (len(self._since) - hanging), max(self._most - hanging, 0)
 
-    def _is_short(self) -> bool:
-        """Whether prompt tasks wait until others have ended, or are known to hang."""
-        return len(self._prompt) > self._room()[0]
+    def _call(self) -> bool:
+        """Somebody for each task that may begin: who is idle, or a new thread, which is idle until it takes one.
 
-    def _call(self) -> None:
-        """Somebody for each task that may begin: who is idle, or a new thread, which is idle until it takes one."""
+        Answers whether prompt tasks are left that wait until others have ended, or are known to hang. One moment
+        decides both: what begins to hang between two would leave a task that nobody is called for, nor watches.
+        """
         prompt, patient = self._room()
         able = min(len(self._prompt), prompt) + min(len(self._patient), patient)
         idle = self._threads - len(self._since)
@@ -80,6 +79,7 @@ class Crew:
         for _ in range(min(able - idle, 2 * self._most - self._threads)):
             self._threads += 1
             threading.Thread(target=self._run, name=f"{self._name}-{self._threads}", daemon=True).start()
+        return len(self._prompt) > prompt
 
     def _take(self) -> Callable[[], None] | None:
         """The next task that may begin, for this thread."""
@@ -108,9 +108,8 @@ class Crew:
     def _watch(self) -> None:
         """As long as prompt tasks wait: as soon as one of those before them hangs, begin the next."""
         with self._tick:
-            while not self._stopping and self._is_short():
+            while not self._stopping and self._call():
                 now = self._clock.monotonic()
                 ages = [now - since for since in self._since.values() if since > now - HANGS]
                 self._tick.wait(HANGS - max(ages, default=0.0))
-                self._call()
             self._watched = False

@@ -131,6 +131,31 @@ def test_a_task_that_hangs_keeps_no_other_waiting() -> None:
     crew.stop()
 
 
+class Leaping(SystemClock):
+    """Each look at it finds it later by more than half of the time from which on a task is taken to hang."""
+
+    at = 0.0
+
+    def monotonic(self) -> float:
+        self.at += 0.6 * HANGS
+        return self.at
+
+
+def test_a_task_that_is_submitted_as_another_begins_to_hang_is_done() -> None:
+    crew, begun, over, done = Crew("test", 1, Leaping()), threading.Event(), threading.Event(), threading.Event()
+
+    def hang() -> None:
+        begun.set()
+        over.wait(30)
+
+    crew.submit(hang)
+    assert begun.wait(20)
+    crew.submit(done.set)
+    assert done.wait(20)
+    over.set()
+    crew.stop()
+
+
 def test_who_is_known_to_hang_waits_for_the_others_of_its_kind() -> None:
     crew, over, running, done = Crew("test", 2, ManualClock()), threading.Event(), [], []
 
