@@ -4,11 +4,16 @@ from collections.abc import Iterator
 
 import pytest
 import redis
+from hypothesis import settings
 
 from demo.servers import Postgres
 from tests.support.databases import Database, cached_template, create_database, drop_database
 from tests.support.jobs import Owner
 from tests.support.servers import PgBouncer, Postgres15, RedisServer
+
+# No property is about time, and on a busy machine an example may take any.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")
