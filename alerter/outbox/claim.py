@@ -88,7 +88,10 @@ def grouped(connection: Connection, row: Row[Any]) -> Claim:
     """All alerts of the group that this receiver was told of, since it last was all over, as they are now."""
     news = tuple(json.loads(row.news))
     query = (
-        sa.select(episodes.c.id, episodes.c.status, episodes.c.severity, tellings.c.storm)
+        sa.select(
+            *(episodes.c.id, episodes.c.status, episodes.c.severity, episodes.c.ended_at),
+            *(tellings.c.storm, tellings.c.told_at),
+        )
         .join(tellings, sa.and_(tellings.c.episode_id == episodes.c.id, tellings.c.receiver == row.receiver))
         .where(episodes.c.group_id == row.subject)
         .where(sa.or_(episodes.c.status == Status.FIRING, episodes.c.id >= min(news)))
@@ -112,7 +115,15 @@ def grouped(connection: Connection, row: Row[Any]) -> Claim:
     critical = any(each.severity == Severity.CRITICAL for each in members)
     if not firing and not memory and not row.maybe and not critical:
         return _settled(claimed, SUPERSEDED)  # nobody was told that it began
+    late = [_heard_of_its_end(each) for each in members if each.id in fresh]
+    if not firing and not memory and row.action == Action.RESOLVE and late and all(late):
+        return _settled(claimed, SUPERSEDED)  # it was told so late that its end came with it
     return claimed
+
+
+def _heard_of_its_end(member: Any) -> bool:
+    """Whether the receiver first heard of an alert when it had ended."""
+    return member.told_at is not None and member.ended_at is not None and member.told_at >= member.ended_at
 
 
 def storm(connection: Connection, name: str, members: Sequence[Row[Any]]) -> Claim:

@@ -98,17 +98,17 @@ class SlackReceiver:
 
     def _tell(self, message: Message, telling: Telling, content: dict[str, Any]) -> Accepted:
         place = {name: message.memory[name] for name in ("channel", "ts") if name in message.memory}
-        if len(place) == 2 and (_OVER not in message.memory or telling.over):
+        if len(place) == 2:
             try:
                 note = self._follow(message, telling, content, place)
-                return Accepted(_after(message, telling, place), note)
+                return Accepted(_after(telling, place), note)
             except Refused as refused:
                 if refused.word not in _ANEW:
                     raise
         channel = self._options.channel
         answer, note = self._smaller("chat.postMessage", {"channel": channel, **content}, telling)
         place = {"channel": str(answer.get("channel") or channel), "ts": str(answer.get("ts") or "")}
-        return Accepted(_after(message, telling, place), note)
+        return Accepted(_after(telling, place), note)
 
     def _follow(self, message: Message, telling: Telling, content: dict[str, Any], place: Memory) -> str:
         """What changed, at the message that is there already."""
@@ -180,17 +180,9 @@ class SlackReceiver:
 _QUIET = {"unfurl_links": False, "unfurl_media": False}
 
 
-_OVER = "over"
-
-
-def _after(message: Message, telling: Telling, place: Memory) -> Memory:
+def _after(telling: Telling, place: Memory) -> Memory:
     """Where the next change of the group goes; once all is over, to a message of its own."""
-    if telling.storm or not place["ts"]:
-        return {}
-    if not telling.over:
-        return place
-    # What comes late tells the end too, and the end itself is still to come: it is no second message.
-    return {} if message.action is Action.RESOLVE else {**place, _OVER: "yes"}
+    return {} if telling.over or telling.storm or not place["ts"] else place
 
 
 def build(options: Options, context: ReceiverContext) -> SlackReceiver:

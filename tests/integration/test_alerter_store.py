@@ -196,6 +196,27 @@ def test_what_nobody_was_told_of_needs_no_end_until_it_is_played_again(world: Wo
     assert world.deliver("oncall") == [("trigger", "A"), ("resolve", "A")]
 
 
+def test_a_group_that_was_over_before_it_could_be_told_is_told_once(world: World) -> None:
+    it = firing(team="chat")
+    world.hear(it)
+    (claimed,) = world.claim("chat")
+    failed = DeliveryFailed(Reason.UNAVAILABLE, "not now", retry=True)
+    with world.store.touch() as connection:
+        outcomes.postpone(connection, claimed, "me", failed, world.clock.now(), counts=True)
+    world.clock.advance(5)
+    world.hear(over(it))
+    world.clock.advance(5)
+    assert world.deliver("chat") == [("resolve", "A")]
+    assert world.states() == [("chat", "trigger", "accepted"), ("chat", "resolve", "superseded")]
+    # A receiver that remembers nothing, such as an incoming webhook, hears of a later end all the same.
+    again = replace(it, starts_at=3000.0)
+    world.hear(again)
+    assert world.deliver("chat") == [("trigger", "A")]
+    world.clock.advance(5)
+    world.hear(over(replace(again, ends_at=4000.0)))
+    assert world.deliver("chat") == [("resolve", "A")]
+
+
 def test_a_group_is_one_message(world: World) -> None:
     alerts = [firing(name, team="chat") for name in "ABC"]
     world.hear(*alerts)

@@ -52,18 +52,6 @@ def test_a_group_is_one_message_that_is_updated_to_its_end(slack: SlackHarness, 
     assert len(slack.provider.messages()) == 2
 
 
-def test_what_comes_after_its_end_is_one_message_with_it(slack: SlackHarness, it: Receiver) -> None:
-    memory = tell(it, {}, Action.TRIGGER, OVER_A)
-    memory = tell(it, memory, Action.RESOLVE, OVER_A, delivery_id="end")
-    assert [post.edits for post in slack.provider.posts] == [1]
-    assert memory == {}
-    # Where its end came with it, a new episode is a new message all the same.
-    memory = tell(it, {}, Action.TRIGGER, OVER_A, delivery_id="late")
-    memory = tell(it, memory, Action.TRIGGER, A, delivery_id="again")
-    assert memory == {"channel": "C024BE91L", "ts": slack.provider.posts[2].ts}
-    assert len(slack.provider.posts) == 3
-
-
 def test_thread_and_both_keep_the_history(slack: SlackHarness) -> None:
     for follow_up, edits in (("thread", 0), ("both", 1)):
         with receiver(slack, follow_up=follow_up) as it:
