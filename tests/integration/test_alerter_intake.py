@@ -112,6 +112,9 @@ def test_whoever_comes_to_a_full_desk_or_to_one_that_closes_is_asked_to_come_aga
     assert bench.post(2) == 200
     bench.intake.stop(20)
     assert bench.post(3) == 503
+    # What was taken in is counted, and nothing else.
+    words = {"status": "firing", "alert_severity": "critical"}
+    assert [one.value for one in bench.tally.readings([]) if words.items() <= one.labels.items()] == [2]
 
 
 def test_nobody_waits_for_ever_for_a_store_that_hangs(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
