@@ -113,7 +113,8 @@ def grouped(connection: Connection, row: Row[Any]) -> Claim:
     told = _told(connection, [each.id for each in members] or list(news))
     claimed = _claim(connection, row, action, told, row.subject, news)
     critical = any(each.severity == Severity.CRITICAL for each in members)
-    if not firing and not memory and not row.maybe and not critical:
+    began = any(each.told_at is not None for each in members if each.id in fresh)
+    if not firing and not memory and not began and not row.maybe and not critical:
         return _settled(claimed, SUPERSEDED)  # nobody was told that it began
     late = [_heard_of_its_end(each) for each in members if each.id in fresh]
     if not firing and not memory and row.action == Action.RESOLVE and late and all(late):

@@ -208,12 +208,16 @@ def test_a_group_that_was_over_before_it_could_be_told_is_told_once(world: World
     world.clock.advance(5)
     assert world.deliver("chat") == [("resolve", "A")]
     assert world.states() == [("chat", "trigger", "accepted"), ("chat", "resolve", "superseded")]
-    # A receiver that remembers nothing, such as an incoming webhook, hears of a later end all the same.
-    again = replace(it, starts_at=3000.0)
-    world.hear(again)
+
+
+@pytest.mark.parametrize("severity", ["critical", "warning"])
+def test_who_remembers_nothing_hears_of_the_end_as_well(world: World, severity: str) -> None:
+    """An incoming webhook of Slack's has no message to come back to."""
+    it = firing(severity=severity, team="chat")
+    world.hear(it)
     assert world.deliver("chat") == [("trigger", "A")]
     world.clock.advance(5)
-    world.hear(over(replace(again, ends_at=4000.0)))
+    world.hear(over(it))
     assert world.deliver("chat") == [("resolve", "A")]
 
 
