@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from alerter.app import App
 from alerter.delivery.office import Office
 from alerter.model import Reason
 from alerter.receivers.base import DeliveryFailed
@@ -14,6 +15,7 @@ from alerter.settings import AlerterSettings
 from alerter.store.engine import Store
 from alerter.tally import Tally
 from chassis.clock import ManualClock
+from chassis.lifecycle import ReloadState
 from chassis.secrets import SecretUrl
 from chassis.settings import parse
 from demo.providers import Fault, Hook, Slack
@@ -149,6 +151,29 @@ def test_the_provider_s_count_goes_on_over_a_reload(office: Reload) -> None:
     second = office(first, rate="50/s", secret="another")
     assert second.desks["bus"].pace.free(urgent=True) == 10
     assert office(second, rate="70/s").desks["bus"].pace.free(urgent=True) == 70
+
+
+def test_who_delivered_before_a_reload_does_not_go_on(tmp_path: Path) -> None:
+    storage = f"sqlite:///{tmp_path / 'alerter.db'}"
+
+    def read(secret: str) -> AlerterSettings:
+        bus = {"name": "bus", "kind": "webhook", "url": "https://h.example.net", "secret": secret}
+        given = settings(bus, storage=storage, web={"listen": "127.0.0.1:0"})
+        return parse(yaml.safe_dump(given), AlerterSettings, {})
+
+    app = App(read("one"), lambda: read("another"), ReloadState(), ManualClock())
+    app._store.open()
+    before = app._office
+    before.start()
+    try:
+        app.reload()
+        assert app._office is not before
+        eventually(lambda: not before.desks["bus"]._dispatcher.is_alive(), within=30)
+        assert app._office.desks["bus"]._dispatcher.is_alive()
+    finally:
+        for office in (before, app._office):
+            office.stop(10)
+        app._store.close()
 
 
 def test_a_renewed_secret_counts_without_a_reload(slack: Slack, tmp_path: Path) -> None:
