@@ -27,7 +27,9 @@ class Connections:
     def store(self, url: SecretUrl, ratio: float, timeout: float) -> tuple[redis.Store, str]:
         """A Redis and its account. `timeout`: seconds for each answer."""
         account = self._charge(redis.identity(url), ratio)
-        store = self._stores_before.get(url) or redis.Store(url, self._clock, timeout)
+        store = self._stores_before.get(url)
+        if store is None or store.timeout != timeout:
+            store = redis.Store(url, self._clock, timeout)
         return self._stores.setdefault(url, store), account
 
     def _charge(self, account: str, ratio: float) -> str:

@@ -43,7 +43,7 @@ class Store:
     def __init__(self, url: SecretUrl, clock: Clock, timeout: float = 3.0) -> None:
         self._url = url
         self._clock = clock
-        self._timeout = timeout
+        self.timeout = timeout  # seconds for each answer
         self._lock = threading.Lock()
         self._client: Client | None = None
         self.ailing = False  # the last conversation failed: who can do without should not wait for another
@@ -137,7 +137,7 @@ class Store:
                     url = self._url.reveal()
                     if problem := redis_problem(url):
                         raise SampleFailed(Reason.MISMATCH, f"the address of Redis: {problem}")
-                    self._client = connect(url, self._timeout)
+                    self._client = connect(url, self.timeout)
                 client = self._client
             yield client
             self.ailing = failed = False
