@@ -98,6 +98,10 @@ def test_a_user_is_told_that_nothing_is_kept_without_a_volume() -> None:
     assert "is lost with its pod" not in notes("alerter-sidecar")
 
 
+def test_a_file_that_is_said_to_be_none_is_none(tmp_path: Path) -> None:
+    assert render({"exporter": {"config": {"reputation": {"state_file": None}}}}, folder=tmp_path)
+
+
 def test_addresses_are_told_with_the_scheme_that_is_spoken() -> None:
     assert "https://127.0.0.1:8443/" in notes("tls")
     assert "http://127.0.0.1:9797/" in notes("default")

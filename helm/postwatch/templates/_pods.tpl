@@ -24,7 +24,7 @@ failureThreshold: {{ .probe.failureThreshold | default 3 }}
 {{- $text := include (printf "postwatch.%s.config" .name) .root }}
 {{- include "postwatch.refuseSecrets" (dict "name" .name "text" $text) }}
 {{- $config := fromYaml $text }}
-{{- $kept := ternary ($config.storage | default "") (dig "state_file" "" ($config.reputation | default dict)) (eq .name "alerter") }}
+{{- $kept := ternary $config.storage (dig "state_file" "" ($config.reputation | default dict)) (eq .name "alerter") | default "" }}
 {{- if and (or (hasPrefix "sqlite" $kept) (hasPrefix "/" $kept)) (not (contains "/var/lib/postwatch/" $kept)) (not $part.extraVolumeMounts) }}
 {{- fail (printf "%s.config: %s cannot be written, since the container is read-only; choose a file below /var/lib/postwatch/" .name $kept) }}
 {{- end }}
