@@ -20,7 +20,7 @@ from tests.support.wait import eventually
 OF_POSTGRES = ("changes", "counts", "failed", "drift")
 FAST: dict[str, Any] = {"failed": {"interval": "1s"}, "drift": {"interval": "1s"}}
 WAITING = 3
-ENDED = ("terminating connection", "reset by peer", "closed by server")
+ENDED = ("terminating connection", "reset by peer", "closed by server", "closed the connection unexpectedly")
 PLACES = 8  # connections that others may have beside an administrator
 
 
