@@ -147,7 +147,6 @@ outbox = Table(
         postgresql_where=text("state = 'pending'"),
     ),
     Index("outbox_episode", "episode_id"),
-    Index("outbox_finished", "finished_at"),
     Index("outbox_groups", "subject", "created_at", sqlite_where=text("grouped"), postgresql_where=text("grouped")),
     Index("outbox_dead", "receiver", sqlite_where=text("state = 'dead'"), postgresql_where=text("state = 'dead'")),
 )

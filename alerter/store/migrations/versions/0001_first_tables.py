@@ -105,7 +105,6 @@ def upgrade() -> None:
     )
     op.create_index("outbox_pending", "outbox", ["receiver", "subject", "id"], **_where("state = 'pending'"))
     op.create_index("outbox_episode", "outbox", ["episode_id"])
-    op.create_index("outbox_finished", "outbox", ["finished_at"])
     op.create_index("outbox_groups", "outbox", ["subject", "created_at"], **_where("grouped"))
     op.create_index("outbox_dead", "outbox", ["receiver"], **_where("state = 'dead'"))
     op.create_table(
