@@ -99,8 +99,8 @@ class _Book:
         self._replaced: list[int] = []
         self._changed: list[tuple[Row[Any], dict[str, Any]]] = []
         self._ended: list[tuple[Row[Any], dict[str, Any]]] = []
-        self._put_by: list[tuple[Alert, int]] = []
-        self._taken_back: list[str] = []
+        self._put_by: list[tuple[Alert, Row[Any]]] = []
+        self._taken_back: list[Row[Any]] = []
 
     @property
     def superseded(self) -> Counter[str]:
@@ -120,9 +120,9 @@ class _Book:
             case Change.ENDED if before is not None:
                 self._ended.append((before, end_values(alert.ends_at, alert.external_url, "", self._now)))
             case Change.ECHO if before is not None and alert.status is Status.FIRING:
-                self._put_by.append((alert, before.id))
-            case Change.ECHO:
-                self._taken_back.append(alert.key)
+                self._put_by.append((alert, before))
+            case Change.ECHO if before is not None:
+                self._taken_back.append(before)
         return decision.change
 
     def _open(self, alert: Alert, content: str, before: Row[Any] | None, plan: Plan | None) -> None:

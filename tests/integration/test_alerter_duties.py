@@ -160,6 +160,23 @@ def test_who_alone_sees_it_fire_is_heard_in_the_end(world: World) -> None:
     assert world.deliver("oncall") == [("resolve", "A")]
 
 
+def test_many_who_are_heard_in_the_end_are_judged_some_at_a_time(world: World) -> None:
+    here = [firing(f"N{number}", "warning") for number in range(501)]
+    world.hear(*here)
+    world.hear(*map(over, here))
+    world.hear(*(replace(alert, external_url="http://am-1:9093") for alert in here))
+    world.clock.advance(ECHO + 2)
+    it = Replica(world)
+    left = []
+    for _ in range(2):
+        it.duties.tick()
+        left.append(len(put_by(world)))
+    assert left == [1, 0]
+    with world.store.read() as connection:
+        again = sa.select(sa.func.count()).where(episodes.c.status == "firing", episodes.c.labels.contains('"N'))
+        assert connection.execute(again).scalar() == 501
+
+
 def test_an_echo_is_none_to_be_heard_of(world: World) -> None:
     here = firing()
     there = replace(here, external_url="http://am-1:9093")

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from alerter.duties import due, itself, reconcile, taking
+from alerter.intake import echoes
 from alerter.outbox import claims, overview
 from alerter.receivers.base import Heard
 from alerter.store import episodes as rows
@@ -33,6 +34,7 @@ ASKED: dict[str, Callable[[Connection], object]] = {
     "incidents": lambda connection: reconcile.incidents(connection, ["default"]),
     "an acknowledgement": lambda connection: taking.about(connection, "ops", Heard("k", True, "ann", None)),
     "a group's message": lambda connection: claims.claim(connection, "chat", "me", NOW, 9, urgent=None),
+    "words that were put by": lambda connection: echoes.waiting(connection, NOW),
     "the feed": lambda connection: feed.entries(connection, question({}, 86400.0, NOW), 500),
     "those who follow the feed": lambda connection: feed.entries(connection, Question(NOW - 5, ()), 500),
 }
@@ -43,7 +45,7 @@ _SHORT = {
     for index in table.indexes
     if index.dialect_options["sqlite"]["where"] is not None
 }
-_LARGE = re.compile(r"^SCAN (episodes|outbox|tellings|before)\b(?: USING (?:COVERING )?INDEX (\w+))?")
+_LARGE = re.compile(r"^SCAN (episodes|outbox|tellings|facts|before)\b(?: USING (?:COVERING )?INDEX (\w+))?")
 
 
 @pytest.fixture
