@@ -1,6 +1,5 @@
 """Slack: one message for a group, updated, with its history in the thread; and what Slack's words mean."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -14,19 +13,6 @@ from tests.support.telling import alert, message, storm
 
 A, B = alert("a", labels={"queue": "a"}), alert("b", labels={"queue": "b"})
 OVER_A, OVER_B = alert("a", firing=False, labels={"queue": "a"}), alert("b", firing=False, labels={"queue": "b"})
-
-
-@pytest.fixture
-def slack() -> Iterator[SlackHarness]:
-    harness = SlackHarness()
-    yield harness
-    harness.stop()
-
-
-@pytest.fixture
-def it(slack: SlackHarness) -> Iterator[Receiver]:
-    with receiver(slack) as made:
-        yield made
 
 
 def tell(it: Receiver, memory: Memory, action: Action, *alerts: Alert, **fields: Any) -> Memory:

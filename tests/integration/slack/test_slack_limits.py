@@ -8,23 +8,10 @@ import pytest
 from alerter.model import Action, Mark, Reason
 from alerter.receivers.base import DeliveryFailed, Receiver
 from demo.providers import Fault
-from tests.contracts.receiving import SlackHarness, receiver
+from tests.contracts.receiving import SlackHarness
 from tests.support.telling import alert, message
 
 ALTOGETHER = 13_000  # characters, from which on Slack says msg_blocks_too_long
-
-
-@pytest.fixture
-def slack() -> Iterator[SlackHarness]:
-    harness = SlackHarness()
-    yield harness
-    harness.stop()
-
-
-@pytest.fixture
-def it(slack: SlackHarness) -> Iterator[Receiver]:
-    with receiver(slack) as made:
-        yield made
 
 
 def texts(part: Any) -> Iterator[dict[str, Any]]:
