@@ -28,7 +28,7 @@ class Telling:
     """What one delivery says."""
 
     action: Action
-    word: str  # CRITICAL, WARNING, INFO, ALERT, RESOLVED, ACKNOWLEDGED, TEST
+    word: str  # CRITICAL, WARNING, INFO, ALERT, WAS CRITICAL, RESOLVED, ACKNOWLEDGED, TEST
     severity: Severity  # the worst of those that fire; of all, if none does
     service: str
     headline: str
@@ -119,6 +119,8 @@ def tell(message: Message, now: float, external_url: str) -> Telling:
 def _word(message: Message, lines: list[Line], worst: Severity, firing: int) -> str:
     if Mark.TEST in message.marks:
         return "TEST"
+    if message.action is Action.TRIGGER and firing == 0:
+        return f"WAS {worst.value.upper()}"  # it could not be told before; its end is told behind it
     if message.action is Action.RESOLVE or firing == 0:
         return "RESOLVED"
     # Of a group, whoever takes one alert has not taken the others.

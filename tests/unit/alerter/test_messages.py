@@ -43,6 +43,7 @@ def test_moments(at: float, told: str) -> None:
         (Action.TRIGGER, [alert(labels={"severity": "info"}), alert("f2")], [], "CRITICAL"),
         (Action.UPDATE, [alert(labels={"severity": "info"}), alert("f2", firing=False)], [], "INFO"),
         (Action.RESOLVE, [alert(firing=False)], [], "RESOLVED"),
+        (Action.TRIGGER, [alert(firing=False)], [], "WAS CRITICAL"),  # late; its end is told behind it
         (Action.UPDATE, [alert(firing=False), alert("f2", firing=False)], [], "RESOLVED"),
         (Action.TRIGGER, [alert()], [Mark.TEST], "TEST"),
     ],
