@@ -233,9 +233,9 @@ def test_a_repetition_is_known_by_the_same_id(provider: Any, it: Receiver) -> No
     assert first != other or not first
 
 
-def test_several_threads_may_send(provider: Any, it: Receiver) -> None:
+def test_several_threads_may_send(provider: Any) -> None:
     sent = [message(Action.TRIGGER, alert(f"f{number}"), delivery_id=f"d{number}") for number in range(24)]
-    with ThreadPoolExecutor(8) as threads:
+    with receiver(provider, timeout="25s") as it, ThreadPoolExecutor(8) as threads:
         assert all(isinstance(each, Accepted) for each in threads.map(it.send, sent))
     eventually(lambda: len(provider.told()) == 24)
 
