@@ -104,6 +104,8 @@ class App:
                 self._store.open()
             except StoreFailed as again:
                 error = again
+            except Exception:  # a defect; nothing would be taken in for ever, if nobody tried again
+                log.exception("opening failed")
             else:
                 repeats.recovered("store", "store is there")
                 return

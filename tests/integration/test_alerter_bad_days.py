@@ -12,6 +12,12 @@ from typing import Any
 import httpx
 import pytest
 
+from alerter import app
+from alerter.settings import AlerterSettings
+from alerter.store.engine import Store, StoreFailed
+from chassis.clock import SystemClock
+from chassis.lifecycle import ReloadState
+from chassis.settings import parse
 from demo.providers import Hook
 from demo.servers import Postgres
 from tests.support.alerter import Alerter, alert
@@ -175,6 +181,25 @@ def test_postgresql_that_is_away_at_the_start_is_waited_for(hook: Hook, own_pg15
         eventually(lambda: httpx.get(f"{alerter.url}/readyz").status_code == 200, within=20)
         assert alerter.logged("store is there")
         assert "secret-word" not in alerter.output.read_text(encoding="utf-8")
+
+
+def test_a_defect_while_it_waits_is_not_the_end_of_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers: list[Exception | None] = [StoreFailed("storage: away"), RuntimeError("a defect"), None]
+
+    def answer(_store: Store) -> None:
+        if problem := answers.pop(0):
+            raise problem
+
+    monkeypatch.setattr(Store, "open", answer)
+    monkeypatch.setattr(app, "_KNOCK", 0.01)
+    text = "{storage: 'postgresql+psycopg://jo@127.0.0.1:1/alerts', web: {listen: '127.0.0.1:0'}}"
+    settings = parse(text, AlerterSettings, {})
+    it = app.App(settings, lambda: settings, ReloadState(), SystemClock())
+    it.start()
+    try:
+        eventually(lambda: not answers, within=20)
+    finally:
+        it.stop(5)
 
 
 def test_postgresql_that_is_away_keeps_nobody_from_stopping(tmp_path: Path) -> None:
