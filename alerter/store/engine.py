@@ -1,29 +1,25 @@
 """Connections to the store, and what it says when it cannot.
 
-SQLite: one writer at a time, WAL, `synchronous=FULL`: what was committed is on the disk. PostgreSQL: writers of all
-replicas take turns by an advisory lock, so that a decision is made on what the last one left.
+SQLite (alerter/store/file.py): one writer at a time. PostgreSQL: writers of all replicas take turns by an advisory
+lock, so that a decision is made on what the last one left.
 """
 
 from __future__ import annotations
 
-import fcntl
 import importlib
 import logging
-import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
 
 import psycopg
 import sqlalchemy as sa
-from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from alerter.store import failures
 from alerter.store.failures import StoreFailed, StoreUnusable
+from alerter.store.file import OwnFile
 from alerter.store.schema import REVISION
 from alerter.store.together import Writers
 from chassis.clock import Clock
@@ -31,7 +27,6 @@ from chassis.secrets import SecretUrl, safe_url
 
 __all__ = ["Store", "StoreFailed", "StoreUnusable"]
 
-_BUSY = 5.0  # seconds that another process, `retry` for example, may hold SQLite's lock
 _PATIENCE = 10  # seconds to wait for a free connection
 _WRITERS = 7_706_873_720  # the advisory lock's number
 _MIGRATING = _WRITERS + 1
@@ -53,19 +48,15 @@ class Store:
         self.safe_url = safe_url(text)
         self._url = url
         self._clock = clock
-        self._alone: int | None = None
         self._closed: StoreFailed | None = None
-        self._identity: tuple[int, int] | None = None  # device and inode of SQLite's file, if it is ours alone
         try:
             parsed = make_url(text)
         except ArgumentError:
             raise StoreUnusable("storage: this is no address of a database") from None
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         if self.is_sqlite:
-            self._file = Path(parsed.database or "")
-            if not parsed.database or parsed.database == ":memory:" or parsed.database.startswith("file:"):
-                raise StoreUnusable("storage: name a file; what is kept in memory does not survive")
-            self.engine = _sqlite(parsed)
+            self._file = OwnFile(parsed)
+            self.engine = self._file.engine
         elif parsed.drivername == "postgresql+psycopg":
             self.engine = _postgresql(parsed)
         else:
@@ -78,14 +69,15 @@ class Store:
         May be tried again; until it has done so, nothing is written or read.
         """
         if self.is_sqlite:
-            self._own_file()
-            self._stay_alone()
+            self._file.claim()
         try:
             with self._named():
                 with self.engine.connect() as connection:
                     if self.is_sqlite:
                         self._verify(connection)
                 self._migrate()
+                if self.is_sqlite:
+                    self._file.hold()
         except StoreFailed as error:
             self._closed = error
             raise
@@ -96,8 +88,7 @@ class Store:
         """A transaction that nobody writes beside; committed at the end. Raises StoreFailed."""
         with self._told():
             if self.is_sqlite:
-                if not self._is_there():  # what is accepted would go with this process
-                    raise failures.gone(self._file)
+                self._file.verify()  # without it what is accepted would go with this process
                 with self._writers.write() as connection:
                     yield connection
                 return
@@ -148,47 +139,13 @@ class Store:
     def close(self) -> None:
         """Lets all connections go."""
         self.engine.dispose()
-        if self._alone is not None:
-            os.close(self._alone)
-            self._alone = None
-
-    def _own_file(self) -> None:
-        try:
-            # Before SQLite makes it: its journals get the rights of the file, and all of it may be read by us alone.
-            os.close(os.open(self._file, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600))
-            status = self._file.stat()
-            self._identity = (status.st_dev, status.st_ino)
-            if status.st_mode & 0o077:
-                self._file.chmod(0o600)
-            # On a file of its own: SQLite has locks on its, which would go when another descriptor of it is closed.
-            self._alone = os.open(f"{self._file}.lock", os.O_RDWR | os.O_CREAT, 0o600)
-        except OSError as error:
-            raise StoreUnusable(
-                f"storage: {self._file} cannot be used: {error.strerror}; the folder has to exist and be writable"
-            ) from None
-
-    def _is_there(self) -> bool:
-        """Whether the file that was opened is still the one of that name."""
-        if self._identity is None:
-            return True
-        try:
-            status = self._file.stat()
-        except OSError:
-            return False
-        return (status.st_dev, status.st_ino) == self._identity
-
-    def _stay_alone(self) -> None:
-        """Leases know one alerter for each file."""
-        try:
-            if self._alone is not None:
-                fcntl.flock(self._alone, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise failures.taken(self._file) from None
+        if self.is_sqlite:
+            self._file.release()
 
     def _verify(self, connection: Connection) -> None:
         answer = connection.execute(sa.text("PRAGMA quick_check(1)")).scalar()
         if answer != "ok":
-            raise failures.damaged(self._file)
+            raise failures.damaged(self._file.path)
 
     def _migrate(self) -> None:
         with self._writers.write() if self.is_sqlite else self.engine.begin() as connection:
@@ -218,7 +175,7 @@ class Store:
 
     def _failure(self, error: BaseException) -> StoreFailed:
         if isinstance(error, sqlite3.Error):
-            return failures.of_sqlite(error, self._file)
+            return failures.of_sqlite(error, self._file.path)
         return failures.of_postgresql(error, self.safe_url, self._url)
 
 
@@ -233,24 +190,6 @@ def _revision(connection: Connection) -> str | None:
         return None
     revision: str | None = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
     return revision
-
-
-def _sqlite(url: sa.URL) -> Engine:
-    engine = sa.create_engine(url, connect_args={"timeout": _BUSY, "check_same_thread": False}, pool_size=8)
-
-    @event.listens_for(engine, "connect")
-    def _configure(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None  # the driver would begin transactions by its own rules
-        connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        writes = connection.get_execution_options().get("postwatch_write")
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-    return engine
 
 
 def _postgresql(url: sa.URL) -> Engine:

@@ -1,23 +1,23 @@
 """The alerter with SQLite's `synchronous=OFF`: what durability costs is the difference."""
 
 import sys
+from unittest.mock import patch
 
 from sqlalchemy import event
-from sqlalchemy.engine import URL, Engine
+from sqlalchemy.engine import URL
 
 from alerter.__main__ import main
-from alerter.store import engine
-
-_made = engine._sqlite
+from alerter.store.file import OwnFile
 
 
-def undurable(url: URL) -> Engine:
+class UndurableFile(OwnFile):
     """As the store makes it, but commits wait for no disk."""
-    made = _made(url)
-    event.listen(made, "connect", lambda connection, _record: connection.execute("PRAGMA synchronous=OFF"))
-    return made
+
+    def __init__(self, url: URL) -> None:
+        super().__init__(url)
+        event.listen(self.engine, "connect", lambda connection, _record: connection.execute("PRAGMA synchronous=OFF"))
 
 
 if __name__ == "__main__":
-    engine._sqlite = undurable
-    sys.exit(main(sys.argv[1:]))
+    with patch("alerter.store.engine.OwnFile", UndurableFile):
+        sys.exit(main(sys.argv[1:]))

@@ -2,6 +2,7 @@
 
 import json
 import stat
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from alerter.intake.states import Change
 from alerter.model import Action, Mark, Reason
 from alerter.outbox import claims, outcomes
 from alerter.receivers.base import DeliveryFailed
-from alerter.store.engine import StoreUnusable
+from alerter.store.engine import StoreFailed, StoreUnusable
 from alerter.store.schema import REVISION, metadata, outbox
 from tests.support.booked import World, firing, over
 
@@ -277,6 +278,20 @@ def test_the_file_is_ours_alone(tmp_path: Path) -> None:
     world = World(f"sqlite:///{tmp_path / 'alerter.db'}")
     world.hear(firing())
     assert [stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()] == [0o600] * len(list(tmp_path.iterdir()))
+    world.store.close()
+
+
+def test_what_a_file_holds_that_lost_its_name_is_read_by_many_at_once(tmp_path: Path) -> None:
+    world = World(f"sqlite:///{tmp_path / 'alerter.db'}")
+    world.hear(firing())
+    (tmp_path / "alerter.db").rename(tmp_path / "elsewhere.db")
+    with ExitStack() as readers:
+        for _ in range(8):
+            connection = readers.enter_context(world.store.read())
+            assert connection.execute(sa.select(sa.func.count()).select_from(outbox)).scalar_one() == 1
+        with pytest.raises(StoreFailed, match="was removed or replaced"), world.store.read():
+            pass
+    assert not (tmp_path / "alerter.db").exists()
     world.store.close()
 
 
