@@ -1,6 +1,6 @@
 """A few rules that the demo evaluates itself where no Prometheus is installed, told as Alertmanager would.
 
-They say what deploy/prometheus says by the same names, but know no history: neither rates nor how long something lasts.
+They say what deploy/prometheus says by the same names, but know no rates.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ class Firing:
     summary: str
     description: str
     labels: Mapping[str, str] = field(default_factory=dict)
+    lasts: float = 0.0  # seconds that it has to be seen before it is told
 
     @property
     def all_labels(self) -> dict[str, str]:
@@ -83,10 +84,14 @@ def _expiries(look: Scrape) -> Iterator[Firing]:
 
 def _workers(look: Scrape) -> Iterator[Firing]:
     for labels, count in look.each("postwatch_workers", state="active"):
-        if not count:
-            about = {"source": labels["source"]}
+        about = {"source": labels["source"]}
+        # Where nothing waits and nobody is missed, nobody has to work.
+        missed = look.value("postwatch_workers_expected", **about)
+        if missed is None:
+            missed = look.value("postwatch_workers", state="dead", **about)
+        if not count and (missed or look.value("postwatch_queue_depth", **about) != 0):
             text = f"{labels['source']} has no active worker: its jobs wait."
-            yield Firing("NoActiveWorkers", "critical", "workers", "No worker is active", text, about)
+            yield Firing("NoActiveWorkers", "critical", "workers", "No worker is active", text, about, lasts=10)
 
 
 def _queue(labels: Mapping[str, str]) -> dict[str, str]:
@@ -99,12 +104,15 @@ class Teller:
     def __init__(self, url: str, clock: Callable[[], float] = time.time) -> None:
         self._url = url
         self._clock = clock
+        self._seen: dict[str, float] = {}  # since when
         self._firing: dict[str, tuple[Firing, float, float]] = {}  # since when, and when last told
 
     def tell(self, look: Scrape) -> None:
         """One evaluation. What the alerter did not take is told again by the next."""
         now = self._clock()
-        found = {one.fingerprint: one for one in evaluate(look)}
+        seen = {one.fingerprint: one for one in evaluate(look)}
+        self._seen = {key: self._seen.get(key, now) for key in seen}
+        found = {key: one for key, one in seen.items() if now - self._seen[key] >= one.lasts}
         known = self._firing
         news = [
             (one, known[key][1] if key in known else now, None)

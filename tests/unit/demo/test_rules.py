@@ -62,6 +62,17 @@ def test_each_trouble_has_its_alert(name: str) -> None:
     assert "team" not in fired.all_labels
 
 
+def test_nobody_has_to_work_where_nothing_waits() -> None:
+    text = troubled("NoActiveWorkers").replace(f"depth{{{QUEUE}}} 5000", f"depth{{{QUEUE}}} 0")
+    assert "NoActiveWorkers" in {one.name for one in evaluate(look(text))}, "two died"
+    calm = text.replace('state="dead"} 2', 'state="dead"} 0')
+    assert [one.name for one in evaluate(look(calm))] == ["Watchdog"]
+    wanted = calm + 'postwatch_workers_expected{source="mail"} 3\n'
+    assert "NoActiveWorkers" in {one.name for one in evaluate(look(wanted))}
+    unwanted = text + 'postwatch_workers_expected{source="mail"} 0\n'
+    assert [one.name for one in evaluate(look(unwanted))] == ["Watchdog"]
+
+
 class Desk(StandIn):
     """Takes webhooks."""
 
@@ -100,6 +111,19 @@ def test_what_begins_goes_on_and_ends_is_told(desk: Desk) -> None:
     assert (over["startsAt"], over["fingerprint"]) == (begun["startsAt"], begun["fingerprint"])
     teller.tell(look(WELL))
     assert len(desk.alerts) == 5
+
+
+def test_no_active_worker_is_told_when_it_lasts(desk: Desk) -> None:
+    now = 1000.0
+    teller = Teller(desk.url, lambda: now)
+    for text in (troubled("NoActiveWorkers"), WELL, troubled("NoActiveWorkers")):
+        teller.tell(look(text))
+        now += 9
+    teller.tell(look(troubled("NoActiveWorkers")))
+    assert desk.alerts == [("Watchdog", "firing")]
+    now += 1
+    teller.tell(look(troubled("NoActiveWorkers")))
+    assert desk.alerts[1:] == [("NoActiveWorkers", "firing")]
 
 
 def test_what_was_not_taken_is_told_again(desk: Desk) -> None:
