@@ -8,13 +8,12 @@ from typing import Any
 from alerter import receivers
 from alerter.delivery.desk import Desk
 from alerter.messages.templates import Templates
-from alerter.receivers.base import Receiver, ReceiverContext, Tells
+from alerter.receivers.base import Listening, Receiver, ReceiverContext, Tells
 from alerter.receivers.options import ReceiverOptions
 from alerter.routing.policy import Ability, Policy
 from alerter.settings import AlerterSettings
 from alerter.store.engine import Store
 from alerter.tally import Tally
-from alerter.web.hearing import Listening
 from chassis.clock import Clock
 
 

@@ -30,11 +30,16 @@ class PayloadTooLarge(Exception):
 
 @dataclass(frozen=True)
 class Webhook:
-    """What one webhook says. `truncated` is the number of alerts that the sender left out."""
+    """What one webhook says.
+
+    `truncated` is the number of alerts that the sender left out; `unread` says of those that make no sense where and
+    why, each on a line.
+    """
 
     alerts: tuple[Alert, ...]
     truncated: int
     external_url: str
+    unread: tuple[str, ...] = ()
 
 
 def unpack(body: bytes, encoding: str, limit: int) -> bytes:
@@ -67,7 +72,7 @@ def _gunzip(body: bytes, limit: int) -> bytes:
 
 
 def decode(body: bytes, source: str) -> Webhook:
-    """The alerts in a webhook's body. Raises BadPayload."""
+    """The alerts in a webhook's body, without those that make no sense. Raises BadPayload if there can be none."""
     try:
         data = json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -82,10 +87,17 @@ def decode(body: bytes, source: str) -> Webhook:
     external_url = _text(data.get("externalURL", ""))
     group_key = _text(data.get("groupKey", ""))
     truncated = data.get("truncatedAlerts", 0)
-    alerts = tuple(_alert(entry, n, source, external_url, group_key) for n, entry in enumerate(entries))
-    # One alert told twice in one webhook is what it was told last.
-    latest = {alert.fingerprint: alert for alert in alerts}
-    return Webhook(tuple(latest.values()), truncated if isinstance(truncated, int) else 0, external_url)
+    latest: dict[str, Alert] = {}  # one alert told twice in one webhook is what it was told last
+    unread = []
+    for position, entry in enumerate(entries):
+        try:
+            alert = _alert(entry, position, source, external_url, group_key)
+        except BadPayload as error:
+            unread.append(str(error))
+        else:
+            latest[alert.fingerprint] = alert
+    count = truncated if isinstance(truncated, int) else 0
+    return Webhook(tuple(latest.values()), count, external_url, tuple(unread))
 
 
 def _alert(entry: Any, position: int, source: str, external_url: str, group_key: str) -> Alert:

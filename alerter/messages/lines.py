@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +31,7 @@ _PLACE = [
     "receiver",
     "instance",
 ]
+_PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NO_PLACE = {"alertname", "severity", "service", "job", "summary"}
 
 # What is at stake where an alert does not say it itself (annotation `impact`), by service.
@@ -144,8 +146,13 @@ def _silence(alert: Alert) -> str:
     home = link(alert.external_url)
     if not home:
         return ""
-    matchers = [f"{name}={_quoted(clean(value, 500))}" for name, value in sorted(alert.labels.items())]
+    matchers = [f"{_named(clean(name))}={_quoted(clean(value, 500))}" for name, value in sorted(alert.labels.items())]
     return link(f"{home.rstrip('/')}/#/silences/new?filter={quote('{' + ', '.join(matchers) + '}', safe='')}")
+
+
+def _named(label: str) -> str:
+    """Alertmanager knows other names than these since 0.27, in quotation marks."""
+    return label if _PLAIN_NAME.fullmatch(label) else _quoted(label)
 
 
 def _quoted(value: str) -> str:

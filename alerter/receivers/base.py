@@ -22,6 +22,7 @@ __all__ = [
     "DeliveryFailed",
     "Ear",
     "Heard",
+    "Listening",
     "Mark",
     "Memory",
     "Message",
@@ -132,3 +133,12 @@ class Ear(Protocol):
 
         Raises NotProven, Unintelligible, and SecretUnavailable if the proof cannot be verified now.
         """
+
+
+@dataclass(frozen=True)
+class Listening:
+    """A receiver that is told things by its provider, and at which path."""
+
+    receiver: str
+    path: str
+    ear: Ear

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import anyio
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from alerter.receivers.base import Ear, Heard, NotProven, Unintelligible
+from alerter.receivers.base import Heard, Listening, NotProven, Unintelligible
 from alerter.store.engine import StoreFailed
 from chassis.log import Repeats, get_logger
 from chassis.secrets import SecretUnavailable
@@ -18,15 +17,6 @@ from chassis.secrets import SecretUnavailable
 log = get_logger(__name__)
 
 LARGEST = 1 << 20  # bytes; whoever posts has proven nothing yet, and PagerDuty sends 256 KB at most
-
-
-@dataclass(frozen=True)
-class Listening:
-    """A receiver that is told things, and where."""
-
-    receiver: str
-    path: str
-    ear: Ear
 
 
 def routes(listening: list[Listening], heard: Callable[[str, Heard], int]) -> list[Route]:

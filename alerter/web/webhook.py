@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeVar, TypeVarTuple
 from urllib.parse import urlsplit
@@ -29,6 +29,7 @@ Given = TypeVarTuple("Given")
 Done = TypeVar("Done")
 _SOURCE = re.compile(r"[A-Za-z0-9_.-]{1,63}", re.ASCII)
 _PATIENCE = 60.0  # seconds for the commit; a sender that waits has more patience than one that tries again
+_NAMED = 3  # alerts that make no sense; the rest is counted
 _SMALL = 16 << 10  # bytes of a body whose decoding nobody notices; changing threads would take longer
 
 
@@ -124,9 +125,13 @@ def routes(intake: Intake, tally: Tally, limit: int, truncated: Callable[[], Non
         if webhook.truncated > 0:
             log.warning("alertmanager left alerts out", count=webhook.truncated, advice="set max_alerts: 0")
             await anyio.to_thread.run_sync(truncated)
-        counts = {change.value: count for change, count in changes.items()}
-        log.debug("webhook", source=source, alerts=len(webhook.alerts), **counts)
-        return JSONResponse({"alerts": len(webhook.alerts), **counts})
+        counts = {"alerts": len(webhook.alerts), **{change.value: count for change, count in changes.items()}}
+        log.debug("webhook", source=source, **counts)
+        if webhook.unread:  # the others are stored: nobody will send them again
+            reason = _some(webhook.unread)
+            log.warning("webhook refused", reason=reason, source=source, taken=len(webhook.alerts))
+            return JSONResponse({"error": reason, **counts}, 400)
+        return JSONResponse(counts)
 
     post = partial(Route, endpoint=answer, methods=["POST"])
     return [post("/webhook"), post("/webhook/{source}")]
@@ -139,6 +144,11 @@ async def _beside(large: bool, work: Callable[[*Given], Done], *given: *Given) -
 
 def _read(body: bytes, encoding: str, limit: int, source: str) -> Webhook:
     return decode(unpack(body, encoding, limit), source)
+
+
+def _some(reasons: Sequence[str]) -> str:
+    more = len(reasons) - _NAMED
+    return "; ".join(reasons[:_NAMED]) + (f"; and {more} more" if more > 0 else "")
 
 
 def _error(status: int, text: str) -> JSONResponse:

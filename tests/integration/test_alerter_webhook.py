@@ -54,6 +54,19 @@ def test_what_cannot_be_decoded(alerter: Alerter, body: bytes) -> None:
     assert answer.json()["error"]
 
 
+def test_one_that_cannot_be_decoded_costs_no_other(alerter: Alerter) -> None:
+    broken = alert("Broken") | {"startsAt": "yesterday"}
+    answer = alerter.send(alert("Whole"), *[broken] * 5)
+    assert answer.status_code == 400
+    assert answer.json() == {
+        "error": "; ".join(f"alerts[{n}].startsAt: no time as RFC 3339 has it" for n in (1, 2, 3)) + "; and 2 more",
+        "alerts": 1,
+        "opened": 1,
+    }
+    assert alerter.feed(q="Whole")
+    assert alerter.feed(q="Broken") == []
+
+
 @pytest.mark.parametrize("source", ["postwatch", "a b", "x" * 64])
 def test_a_source_that_may_not_be(alerter: Alerter, source: str) -> None:
     assert alerter.send(alert("Source"), path=f"/webhook/{source}").status_code == 400

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from urllib.parse import unquote
 
 import pytest
 from hypothesis import given, settings
@@ -151,6 +152,17 @@ def test_cutting_leaves_no_half_escape() -> None:
     assert cut("abcdef", 3) == "ab…"
     assert clean("a\x00b\ud800c\r\nd") == "a\N{REPLACEMENT CHARACTER}b\N{REPLACEMENT CHARACTER}c\nd"
     assert line(" a \n\n b ") == "a b"
+
+
+def test_the_form_for_a_silence_is_filled_with_every_label() -> None:
+    labels = {"alertname": "Listed", "größe": 'a "b"', "lone \ud800": "x"}
+    (only,) = tell(message(Action.TRIGGER, alert(labels=labels, external_url="http://am:9093/")), LATER, HOME).lines
+    url, _, given = only.silence.partition("#/silences/new?filter=")
+    assert url == "http://am:9093/"
+    parts = unquote(given).removeprefix("{").removesuffix("}").split(", ")
+    assert 'alertname="Listed"' in parts
+    assert '"größe"="a \\"b\\""' in parts
+    assert '"lone \N{REPLACEMENT CHARACTER}"="x"' in parts
 
 
 # Whatever it is
