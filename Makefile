@@ -46,7 +46,7 @@ soak: $(DEV) ## proofs that take minutes to an hour
 	@scripts/test-servers
 	@scripts/test-clients
 	@scripts/test-helm
-	$(BIN)/python -m pytest -m soak $(ARGS)
+	$(BIN)/python -m pytest -m "soak or hypothesis" --hypothesis-profile others $(ARGS)
 
 docs: $(DEMO) ## docs/metrics.md, docs/configuration.md and the alerter's two, from the code
 	$(BIN)/python -m exporter.docs
