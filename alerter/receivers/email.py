@@ -13,9 +13,9 @@ from email.headerregistry import Address as MailAddress
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from alerter.messages.clean import line
 from alerter.messages.html import html
@@ -66,7 +66,7 @@ class Options(ReceiverOptions):
     tls: Tls = Field("starttls", description="`tls` from the first byte (port 465); `none` on this machine only.")
     ca_file: InputFile | None = Field(None, description="PEM certificates to trust instead of the usual ones.")
     username: str | None = Field(None, min_length=1, description="Log in as; nobody if not given.")
-    password: Secret | None = Field(None, description="The user's password.")
+    password: Secret | None = Field(None, validate_default=True, description="The user's password.")
     sender: Mailbox = Field(alias="from", description="Address that it comes from.")
     to: Annotated[tuple[Mailbox, ...], Field(min_length=1, max_length=100)] = Field(description="Who gets it.")
     rate: Rate = Field(Rate(30, 60), description="Messages at most; above it they are told as one that counts them.")
@@ -77,13 +77,20 @@ class Options(ReceiverOptions):
         """As `ReceiverOptions.needs`: the mail server."""
         return self.smarthost.host
 
-    @model_validator(mode="after")
-    def _fits_together(self) -> Self:
-        if (self.username is None) != (self.password is None):
+    @field_validator("tls")
+    @classmethod
+    def _plain_at_home_alone(cls, tls: Tls, info: ValidationInfo) -> Tls:
+        server: Address | None = info.data.get("smarthost")
+        if tls == "none" and server is not None and not server.is_loopback:
+            raise ValueError("none is for a server on this machine; elsewhere write starttls or tls")
+        return tls
+
+    @field_validator("password")
+    @classmethod
+    def _both_or_none(cls, password: Secret | None, info: ValidationInfo) -> Secret | None:
+        if "username" in info.data and (info.data["username"] is None) != (password is None):
             raise ValueError("username and password (or password_file) belong together")
-        if self.tls == "none" and not self.smarthost.is_loopback:
-            raise ValueError("tls: none is for a server on this machine; elsewhere write starttls or tls")
-        return self
+        return password
 
 
 class EmailReceiver:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from alerter.messages import blocks
 from alerter.messages.telling import Telling, tell
@@ -20,7 +20,7 @@ from alerter.receivers.base import Accepted, DeliveryFailed, Memory, Message, Ra
 from alerter.receivers.options import HiddenUrl, HttpOptions, ServiceUrl
 from alerter.receivers.slack_words import Refused, failure_of
 from alerter.receivers.wire import Wire, reveal, reveal_url
-from chassis.secrets import Secret
+from chassis.secrets import Secret, SecretUrl
 from chassis.settings import Settings
 
 KIND = "slack"
@@ -45,9 +45,13 @@ class Options(HttpOptions):
 
     kind: Literal["slack"] = Field(description="The way to tell.")
     token: Secret | None = Field(None, description="Bot token with `chat:write`.")
-    channel: str = Field("", max_length=100, description="The channel's name or, better, id; with `token`.")
+    channel: str = Field(
+        "", validate_default=True, max_length=100, description="The channel's name or, better, id; with `token`."
+    )
     webhook_url: HiddenUrl | None = Field(
-        None, description="An incoming webhook instead of token and channel; its messages are not updated."
+        None,
+        validate_default=True,
+        description="An incoming webhook instead of token and channel; its messages are not updated.",
     )
     url: ServiceUrl = Field("https://slack.com/api", description="Where the Web API is.")
     follow_up: Literal["update", "thread", "both"] = Field(
@@ -56,13 +60,19 @@ class Options(HttpOptions):
     rate: Rate = Field(Rate(1, 1), description="Messages at most; above it they are told as one that counts them.")
     templates: SlackTemplates = Field(default_factory=SlackTemplates, description="Texts of your own.")
 
-    @model_validator(mode="after")
-    def _one_way(self) -> Self:
-        if (self.token is None) == (self.webhook_url is None):
+    @field_validator("channel")
+    @classmethod
+    def _somewhere(cls, channel: str, info: ValidationInfo) -> str:
+        if info.data.get("token") is not None and not channel.strip():
+            raise ValueError("missing; write the channel's name, e.g. '#ops-alerts', or its id")
+        return channel
+
+    @field_validator("webhook_url")
+    @classmethod
+    def _one_way(cls, url: SecretUrl | None, info: ValidationInfo) -> SecretUrl | None:
+        if "token" in info.data and (info.data["token"] is None) == (url is None):
             raise ValueError("either token and channel or webhook_url is needed (each may be given by _file)")
-        if self.token is not None and not self.channel.strip():
-            raise ValueError("channel is missing; write its name, e.g. '#ops-alerts', or its id")
-        return self
+        return url
 
 
 class SlackReceiver:

@@ -6,10 +6,10 @@ repetition as such: after a time-out the number is tried once more, and no more.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 from urllib.parse import urlencode
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, ValidationInfo, field_validator
 
 from alerter.messages.telling import Telling, tell
 from alerter.messages.templates import Template
@@ -50,7 +50,7 @@ class Options(HttpOptions):
         None, alias="from", description="Number, short code or name that it comes from."
     )
     messaging_service_sid: Annotated[str, StringConstraints(pattern=r"^MG[0-9a-fA-F]{32}$")] | None = Field(
-        None, description="A messaging service that chooses the number, instead of `from`."
+        None, validate_default=True, description="A messaging service that chooses the number, instead of `from`."
     )
     to: Annotated[tuple[Number, ...], Field(min_length=1, max_length=50)] = Field(
         description="Who gets it: numbers such as +15005550009."
@@ -58,11 +58,12 @@ class Options(HttpOptions):
     rate: Rate = Field(Rate(1, 1), description="Messages at most; above it they are told as one that counts them.")
     templates: SmsTemplates = Field(default_factory=SmsTemplates, description="Texts of your own.")
 
-    @model_validator(mode="after")
-    def _one_sender(self) -> Self:
-        if (self.sender is None) == (self.messaging_service_sid is None):
+    @field_validator("messaging_service_sid")
+    @classmethod
+    def _one_sender(cls, sid: str | None, info: ValidationInfo) -> str | None:
+        if "sender" in info.data and (info.data["sender"] is None) == (sid is None):
             raise ValueError("either from or messaging_service_sid is needed")
-        return self
+        return sid
 
     def preview(self, telling: Telling) -> str:
         """As `ReceiverOptions.preview`."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, IPvAnyAddress, StringConstraints, field_validator, model_validator
+from pydantic import AfterValidator, Field, IPvAnyAddress, StringConstraints, ValidationInfo, field_validator
 
 from chassis.address import Address
 from chassis.secrets import Secret
@@ -108,13 +108,13 @@ class TestOptions(Settings):
         description="For IPv6; by default ::ffff:7f00:2 and ::ffff:7f00:1 (RFC 5782).",
     )
 
-    @model_validator(mode="after")
-    def _of_their_family(self) -> Self:
-        for family, entries in (("ipv4", self.ipv4), ("ipv6", self.ipv6)):
-            for ip in (entries.listed, entries.clean):
-                if family_of(ip) != family:
-                    raise ValueError(f"{ip} is no address of {family}")
-        return self
+    @field_validator("ipv4", "ipv6")
+    @classmethod
+    def _of_their_family(cls, entries: TestEntries, info: ValidationInfo) -> TestEntries:
+        for ip in (entries.listed, entries.clean):
+            if family_of(ip) != info.field_name:
+                raise ValueError(f"{ip} is no address of {info.field_name}")
+        return entries
 
 
 class BlocklistOptions(Settings):
@@ -148,15 +148,16 @@ class BlocklistOptions(Settings):
             raise ValueError("none given; allowed: ipv4, ipv6")
         return tuple(dict.fromkeys(families))
 
-    @model_validator(mode="after")
-    def _named(self) -> Self:
-        if self.name is not None:
-            return self
-        if self.zone.path is not None:
+    @field_validator("zone")
+    @classmethod
+    def _named(cls, zone: Secret, info: ValidationInfo) -> Secret:
+        if info.data.get("name", "") is not None:
+            return zone
+        if zone.path is not None:
             raise ValueError("a zone from a file needs a `name`: the zone itself is never shown")
-        if known.paid_key(canonical(self.zone.reveal())):
+        if known.paid_key(canonical(zone.reveal())):
             raise ValueError("a zone that holds a key needs a `name`: the zone itself is never shown")
-        return self
+        return zone
 
     @property
     def label(self) -> str:

@@ -13,10 +13,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.message import Message
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urljoin
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from chassis.secrets import Secret, SecretUrl
 from chassis.settings import Settings
@@ -34,6 +34,7 @@ BODY_LIMIT = 2**20  # bytes that are read of a body
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 _OURS = {"host", "connection", "content-length", "transfer-encoding"}
 _CREDENTIALS = {"authorization", "cookie"}
+_Given = TypeVar("_Given")
 
 
 def _headers(given: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -87,14 +88,20 @@ class Options(NetworkOptions):
     tls: TlsOptions = Field(default_factory=TlsOptions, description="TLS, for https.")
     expect: ExpectOptions = Field(default_factory=ExpectOptions, description="What the answer has to be.")
 
-    @model_validator(mode="after")
-    def _one_credential(self) -> Self:
-        given = [name for name in ("basic_auth", "bearer_token") if getattr(self, name)]
-        given += [f"{where}.{name}" for where in ("headers", "secret_headers") for name in getattr(self, where)
-                  if name.lower() == "authorization"]  # fmt: skip
-        if len(given) > 1:
-            raise ValueError(f"{' and '.join(given)} all say who asks; keep one")
-        return self
+    @field_validator("secret_headers", "basic_auth", "bearer_token")
+    @classmethod
+    def _one_credential(cls, given: _Given, info: ValidationInfo) -> _Given:
+        before = [name for name, value in info.data.items() if _says_who(name, value)]
+        if _says_who(str(info.field_name), given) and before:
+            raise ValueError(f"{before[0]} says already who asks; keep one")
+        return given
+
+
+def _says_who(name: str, value: object) -> bool:
+    """Whether this option of a request proves who sends it."""
+    if isinstance(value, Mapping):
+        return any(header.lower() == "authorization" for header in value)
+    return name in ("basic_auth", "bearer_token") and value is not None
 
 
 @dataclass(frozen=True)

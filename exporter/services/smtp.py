@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from ipaddress import ip_address
-from typing import Annotated, Literal, NamedTuple, Self
+from typing import Annotated, Literal, NamedTuple
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, ValidationInfo, field_validator
 
 from exporter.services.attempt import Attempt, Probe, Tools
 from exporter.services.channel import Channel
@@ -43,11 +43,12 @@ class Options(NetworkOptions):
     ehlo: Host | None = Field(None, description="Name that we greet with; our address if not given.")
     expect: str | None = Field(None, min_length=1, description="Text that the server's greeting has to contain.")
 
-    @model_validator(mode="after")
-    def _one_way_to_encrypt(self) -> Self:
-        if self.implicit_tls and self.starttls == "required":
-            raise ValueError("starttls: required and implicit_tls exclude each other; keep one")
-        return self
+    @field_validator("implicit_tls")
+    @classmethod
+    def _one_way_to_encrypt(cls, implicit: bool, info: ValidationInfo) -> bool:
+        if implicit and info.data.get("starttls") == "required":
+            raise ValueError("starttls: required excludes it; keep one")
+        return implicit
 
 
 class Reply(NamedTuple):

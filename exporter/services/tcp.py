@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Literal, Self
+from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from chassis.secrets import Secret
 from exporter.services.attempt import Attempt, Probe, Tools
@@ -28,11 +28,12 @@ class Options(NetworkOptions):
     expect: str | None = Field(None, min_length=1, description="Text that has to come, within `timeout`.")
     regex: Pattern | None = Field(None, description="Regular expression that has to match in what comes.")
 
-    @model_validator(mode="after")
-    def _one_expectation(self) -> Self:
-        if self.expect is not None and self.regex is not None:
-            raise ValueError("expect and regex are both given; keep one")
-        return self
+    @field_validator("regex")
+    @classmethod
+    def _one_expectation(cls, regex: Pattern | None, info: ValidationInfo) -> Pattern | None:
+        if regex is not None and info.data.get("expect") is not None:
+            raise ValueError("expect is given as well; keep one")
+        return regex
 
 
 class _Probe:

@@ -7,9 +7,8 @@ import ssl
 import threading
 import time
 from pathlib import Path
-from typing import Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from chassis.settings import InputFile, Settings
 from chassis.watch import Stamp, stamp
@@ -29,11 +28,12 @@ class TlsOptions(Settings):
         None, min_length=1, description="Name that the certificate has to be for, and that is asked for; the host's."
     )
 
-    @model_validator(mode="after")
-    def _key_has_certificate(self) -> Self:
-        if self.key_file and not self.cert_file:
-            raise ValueError("key_file is given without cert_file; give both")
-        return self
+    @field_validator("key_file")
+    @classmethod
+    def _key_has_certificate(cls, key: Path | None, info: ValidationInfo) -> Path | None:
+        if key and "cert_file" in info.data and not info.data["cert_file"]:
+            raise ValueError("given without cert_file; give both")
+        return key
 
 
 _Key = tuple[bool, Path | None, Path | None, Path | None]

@@ -51,16 +51,16 @@ def test_secrets_that_are_missing_are_warned_of_each_with_its_path(tmp_path: Pat
 # Mistakes
 
 MISTAKES = """
-web: {listen: nowhere, max_body: lots}
+web: {listen: nowhere, max_body: lots, basic_auth: {jo: hunter2hunter2}}
 storage: mysql://root:hunter2@db/alerts
 external_url: alerts.example.com
 receivers:
   - {name: on call, kind: pagerduty, routing_key: hunter2hunter2}
-  - {name: ops, kind: slack, token: hunter2hunter2, channel: "#ops", follow_up: sometimes}
-  - {name: mail, kind: email, smarthost: mail:25, from: nobody, to: []}
+  - {name: ops, kind: slack, token: hunter2hunter2, follow_up: sometimes}
+  - {name: mail, kind: email, smarthost: mail:25, tls: none, username: jo, from: nobody, to: []}
   - {name: ops, kind: pigeon}
   - {name: bus, kind: webhook, url: http://hooks.example.net, secret: hunter2hunter2, rate: often}
-  - {name: text, kind: sms, account_sid: AC1, auth_token: hunter2hunter2, to: ["0170"], from: "+15005550006"}
+  - {name: text, kind: sms, account_sid: AC1, auth_token: hunter2hunter2, to: ["0170"]}
 routes:
   - {match: [severity], receivers: [ops, opps], repeat: 5}
   - {match: ['severity="critical"'], receivers: [mail], escalate: {after: 10m, receivers: [boss]}, quiet: [holidays]}
@@ -73,10 +73,14 @@ histroy: {keep: 10d}
 TOLD = [
     "web.listen: 'nowhere' is no address",
     "web.max_body: 'lots' is no size",
+    "web.basic_auth.jo: no bcrypt hash; make one with: htpasswd -nB USER",
     "storage: no store; write sqlite:////absolute/path.db",
     "external_url: no URL",
     "receivers[0].name: ",
+    "receivers[1].channel: missing; write the channel's name, e.g. '#ops-alerts', or its id",
     "receivers[1].follow_up: 'sometimes' is not allowed; allowed: update, thread, both",
+    "receivers[2].tls: none is for a server on this machine; elsewhere write starttls or tls",
+    "receivers[2].password: username and password (or password_file) belong together",
     "receivers[2].from: 'nobody' is no address",
     "receivers[2].to: ",
     "receivers[3].kind: 'pigeon' is not allowed; allowed: pagerduty, slack, email, sms, webhook",
@@ -84,6 +88,7 @@ TOLD = [
     "receivers[4].url: is not encrypted",
     "receivers[4].rate: 'often' is no rate",
     "receivers[5].account_sid: 'AC1' is not of the form",
+    "receivers[5].messaging_service_sid: either from or messaging_service_sid is needed",
     "receivers[5].to[0]: '0170' is not of the form",
     "routes[0].match[0]: 'severity' is no matcher",
     "routes[0].receivers[1]: no receiver is named 'opps'; there are: on call, ops, mail, bus, text",

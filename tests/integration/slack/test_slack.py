@@ -239,7 +239,7 @@ def test_an_incoming_webhook_s_words(status: int, word: str, reason: Reason) -> 
     [
         ({"token": None}, "either token and channel or webhook_url"),
         ({"webhook_url": "https://hooks.slack.com/services/x"}, "either token and channel or webhook_url"),
-        ({"channel": " "}, "channel is missing"),
+        ({"channel": " "}, "missing; write the channel's name"),
     ],
 )
 def test_options_that_do_not_fit_together(slack: SlackHarness, given: dict[str, Any], told: str) -> None:

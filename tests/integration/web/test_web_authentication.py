@@ -90,5 +90,5 @@ class TestAuthentication:
 
     @pytest.mark.parametrize("bad", ["jo: plaintext", "jo: '$1$abc'"])
     def test_what_is_no_hash_is_a_mistake(self, tmp_path: Path, bad: str) -> None:
-        with pytest.raises(SettingsError, match=r"basic_auth\.jo is no bcrypt hash; make one with: htpasswd"):
+        with pytest.raises(SettingsError, match=r"basic_auth\.jo: no bcrypt hash; make one with: htpasswd"):
             Shell(f"basic_auth: {{{bad}}}", tmp_path)

@@ -96,7 +96,7 @@ def test_the_same_twice_is_a_mistake() -> None:
 
 def test_test_entries_are_of_their_family() -> None:
     given = {"zone": "a.example", "test": {"ipv6": {"listed": "127.0.0.2", "clean": "::1"}}}
-    assert "127.0.0.2 is no address of ipv6" in mistakes(blocklists=[given])["blocklists[0].test"]
+    assert "127.0.0.2 is no address of ipv6" in mistakes(blocklists=[given])["blocklists[0].test.ipv6"]
 
 
 # A key that is paid for
@@ -105,7 +105,7 @@ def test_test_entries_are_of_their_family() -> None:
 def test_a_zone_with_a_key_needs_a_name_and_is_not_quoted() -> None:
     for given in ({"zone": f"{KEY}.zen.dq.spamhaus.net"}, {"zone_file": "/nowhere"}):
         found = mistakes(blocklists=[given])
-        assert "needs a `name`" in found["blocklists[0]"]
+        assert "needs a `name`" in found["blocklists[0].zone"]
         assert KEY not in str(found)
 
 

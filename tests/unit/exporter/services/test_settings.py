@@ -83,16 +83,33 @@ def test_names_are_unique_and_a_backlog_names_a_source() -> None:
         ({"headers": {"a b": "x"}}, "services[0].headers: 'a b' is no name of a header"),
         ({"headers": {"X": "a\r\nY: b"}}, "services[0].headers: the value of X cannot be sent in a header"),
         ({"headers": {"Host": "x"}}, "services[0].headers: Host is made of the URL and the body; leave it out"),
-        ({"tls": {"key_file": "k"}}, "services[0].tls: key_file is given without cert_file; give both"),
+        ({"tls": {"key_file": "k"}}, "services[0].tls.key_file: given without cert_file; give both"),
         ({"basic_auth": {"username": "a:b", "password": "x"}},
          "services[0].basic_auth.username: a user's name holds no colon (RFC 7617)"),
         ({"basic_auth": {"username": "a", "password": "x"}, "bearer_token": "y"},
-         "services[0]: basic_auth and bearer_token all say who asks; keep one"),
+         "services[0].bearer_token: basic_auth says already who asks; keep one"),
+        ({"headers": {"authorization": "x"}, "secret_headers": {"Authorization": "y"}},
+         "services[0].secret_headers: headers says already who asks; keep one"),
         ({"backlog": {"source": "mail", "queues": []}}, "services[0].backlog.queues: 0 given; at least 1 needed"),
     ],
 )  # fmt: skip
 def test_mistakes(given: dict[str, Any], told: str) -> None:
     assert mistakes({**HTTP, **given}) == [told]
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"kind": "tcp", "expect": "a", "regex": "b"}, "services[0].regex: expect is given as well; keep one"),
+        ({"kind": "smtp", "starttls": "required", "implicit_tls": True},
+         "services[0].implicit_tls: starttls: required excludes it; keep one"),
+    ],
+)  # fmt: skip
+def test_what_does_not_go_together_is_told_beside_other_mistakes(given: dict[str, Any], told: str) -> None:
+    service = {"name": "a b", "address": "h:25", **given}
+    name, other = mistakes(service)
+    assert name.startswith("services[0].name: ")
+    assert other == told
 
 
 def test_secrets_are_known_as_such() -> None:
