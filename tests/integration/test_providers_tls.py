@@ -113,6 +113,15 @@ def test_an_answer_a_drop_at_a_time_ends_in_time(start: bytes, drop: bytes, cert
         assert time.monotonic() - began < 10 * TIMEOUT
 
 
+def test_a_handshake_a_drop_at_a_time_ends_in_time(certificates: Certificates) -> None:
+    hello = b"\x16\x03\x03\x3e\x84\x02\x00\x3e\x80\x03\x03"  # the start of a ServerHello of 16,000 bytes
+    with Listener(dripping(hello, b"\0")) as server, wire(certificates.ca) as made:
+        began = time.monotonic()
+        failed = failure(made, f"https://{server.address}/v2/enqueue")
+        assert (failed.reason, failed.retry) == (Reason.TIMEOUT, True)
+        assert time.monotonic() - began < 10 * TIMEOUT
+
+
 def test_a_certificate_of_somebody_else_is_refused(certificates: Certificates, tmp_path: Path) -> None:
     other = make_certificates(tmp_path / "other")
     with at(provider(ANSWER), certificates) as (_, url), wire(other.ca) as made:
