@@ -28,7 +28,7 @@ QUICK = settings(deadline=None, suppress_health_check=list(HealthCheck), phases=
 
 @pytest.mark.timeout(400)
 # Always the same ones here; `make soak` draws others.
-@settings(QUICK, max_examples=200, derandomize=True)
+@settings(QUICK, max_examples=100, derandomize=True)
 @given(data=st.data())
 def test_random_values_are_valid_or_refused_with_a_sentence(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
