@@ -72,8 +72,9 @@ def run(argv: list[str]) -> int:
 
 def _demo(options: argparse.Namespace, console: Console, *, live: bool) -> int:
     began = time.monotonic()
+    progress = _progress(console, live=live)
     with set_up(
-        _progress(console, live=live),
+        progress,
         folder=options.folder,
         keep=options.keep,
         port=options.port,
@@ -81,9 +82,11 @@ def _demo(options: argparse.Namespace, console: Console, *, live: bool) -> int:
         pace=CHECK_PACE if options.check else Pace(),
     ) as stage:
         if options.check:
+            stage.start_alarms(progress)
             return check(stage, console)
         with Platform(stage.postgres, stage.store, stage.outside) as platform:
             platform.live_as_ever()
+            stage.start_alarms(progress)  # that nobody worked before is no news
             console.print(f"Up in {time.monotonic() - began:.1f} s. Look at:", highlight=False)
             explain(console, stage)
             scenes = [scene for scene in SCENES if options.scene in (None, scene.name)]

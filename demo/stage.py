@@ -86,6 +86,11 @@ class Stage:
         if self.exporter is not None:
             self.exporter.stop()
 
+    def start_alarms(self, progress: Progress) -> None:
+        """From now on people are told of what is wrong. Raises ServerError with a sentence for a person."""
+        if self.alarms is not None:
+            self.alarms.start(progress)
+
     @property
     def log(self) -> Path:
         return self.folder / "exporter.log"
@@ -104,7 +109,7 @@ class Stage:
 def set_up(
     progress: Progress, *, folder: Path | None, keep: bool, port: int | None, exporter: bool, pace: Pace
 ) -> Iterator[Stage]:
-    """Servers, tables, exporter, and what tells people of its figures.
+    """Servers, tables and exporter. What tells people of its figures is there, and started by `start_alarms`.
 
     At the end, or if this process vanishes, all are gone with their folder.
     Raises ServerError with a sentence for a person.
@@ -134,7 +139,6 @@ def set_up(
             (top / "alarms").mkdir()
             stage.alarms = Alarms(top / "alarms", stage.url, keep=keep)
             stack.callback(stage.alarms.stop)
-            stage.alarms.start(progress)
         yield stage
 
 

@@ -124,6 +124,7 @@ def test_without_prometheus_it_evaluates_some_rules_itself_and_says_so(own_tmp: 
         process.communicate(timeout=20)
     assert "Prometheus and Alertmanager do not run here: the demo evaluates 5 rules of many itself" in said
     assert "install Prometheus and Alertmanager" in said
+    assert "No worker is active" not in said  # as it was when all of this started
 
 
 def test_a_terminal_gets_a_live_table(own_tmp: Path) -> None:

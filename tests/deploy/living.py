@@ -70,6 +70,7 @@ def living(folder: Path) -> Iterator[Living]:
         stage = stack.enter_context(
             set_up(_silently, folder=None, keep=False, port=free_port(), exporter=True, pace=CHECK_PACE)
         )
+        stage.start_alarms(_silently)
         bouncer = stack.enter_context(PgBouncer(stage.postgres))
         client = stack.enter_context(psycopg.connect(bouncer.url(DATABASE), autocommit=True, prepare_threshold=None))
         client.execute("select 1")
