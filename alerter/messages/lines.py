@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ from urllib.parse import quote
 from alerter.messages.clean import clean, line, link
 from alerter.messages.times import moment, span
 from alerter.model import Alert, Severity, Status, Told
+from alerter.routing.matchers import Matcher
 
 # Labels that say where it is, in the order in which a person would say it.
 _PLACE = [
@@ -31,7 +31,6 @@ _PLACE = [
     "receiver",
     "instance",
 ]
-_PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NO_PLACE = {"alertname", "severity", "service", "job", "summary"}
 
 # What is at stake where an alert does not say it itself (annotation `impact`), by service.
@@ -146,18 +145,8 @@ def _silence(alert: Alert) -> str:
     home = link(alert.external_url)
     if not home:
         return ""
-    matchers = [f"{_named(clean(name))}={_quoted(clean(value, 500))}" for name, value in sorted(alert.labels.items())]
+    matchers = [str(Matcher(clean(name), "=", clean(value, 500))) for name, value in sorted(alert.labels.items())]
     return link(f"{home.rstrip('/')}/#/silences/new?filter={quote('{' + ', '.join(matchers) + '}', safe='')}")
-
-
-def _named(label: str) -> str:
-    """Alertmanager knows other names than these since 0.27, in quotation marks."""
-    return label if _PLAIN_NAME.fullmatch(label) else _quoted(label)
-
-
-def _quoted(value: str) -> str:
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'"{escaped}"'
 
 
 def lasting(each: Line, now: float) -> str:

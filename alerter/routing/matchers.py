@@ -17,10 +17,8 @@ from pydantic_core import CoreSchema, core_schema
 from chassis.units import found
 
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
-_MATCHER = re.compile(
-    rf"\s*({_QUOTED}|[A-Za-z_][A-Za-z0-9_]*)\s*(=~|!~|!=|=)\s*({_QUOTED}|[^\s\"{{}},=!~]*)\s*", re.DOTALL
-)
-_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
+_NAME = r"[A-Za-z_][A-Za-z0-9_]*"  # others stand in quotes, and are known to Alertmanager since 0.27
+_MATCHER = re.compile(rf"\s*({_QUOTED}|{_NAME})\s*(=~|!~|!=|=)\s*({_QUOTED}|[^\s\"{{}},=!~]*)\s*", re.DOTALL)
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 
 
