@@ -120,12 +120,16 @@ def _word(message: Message, lines: list[Line], worst: Severity, firing: int) -> 
     if Mark.TEST in message.marks:
         return "TEST"
     if message.action is Action.TRIGGER and firing == 0:
-        return f"WAS {worst.value.upper()}"  # it could not be told before; its end is told behind it
+        return f"WAS {_how_bad(worst)}"  # it could not be told before; its end is told behind it
     if message.action is Action.RESOLVE or firing == 0:
         return "RESOLVED"
     # Of a group, whoever takes one alert has not taken the others.
     if message.action is Action.ACKNOWLEDGE and all(each.acknowledged_by for each in lines if each.firing):
         return "ACKNOWLEDGED"
+    return _how_bad(worst)
+
+
+def _how_bad(worst: Severity) -> str:
     return "ALERT" if worst is Severity.OTHER else worst.value.upper()
 
 

@@ -45,6 +45,7 @@ def test_moments(at: float, told: str) -> None:
         (Action.UPDATE, [alert(labels={"severity": "info"}), alert("f2", firing=False)], [], "INFO"),
         (Action.RESOLVE, [alert(firing=False)], [], "RESOLVED"),
         (Action.TRIGGER, [alert(firing=False)], [], "WAS CRITICAL"),  # late; its end is told behind it
+        (Action.TRIGGER, [alert(firing=False, labels={"severity": "odd"})], [], "WAS ALERT"),
         (Action.UPDATE, [alert(firing=False), alert("f2", firing=False)], [], "RESOLVED"),
         (Action.TRIGGER, [alert()], [Mark.TEST], "TEST"),
     ],
