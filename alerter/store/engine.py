@@ -88,7 +88,7 @@ class Store:
         """A transaction that nobody writes beside; committed at the end. Raises StoreFailed."""
         with self._told():
             if self.is_sqlite:
-                self._file.verify()  # without it what is accepted would go with this process
+                self._file.must_be_there()  # without it what is accepted would go with this process
                 with self._writers.write() as connection:
                     yield connection
                 return

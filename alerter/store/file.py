@@ -57,7 +57,7 @@ class OwnFile:
             for _ in range(_HELD):
                 stack.enter_context(self.engine.connect())
 
-    def verify(self) -> None:
+    def must_be_there(self) -> None:
         """Raises StoreFailed unless the file that was claimed is still the one of that name."""
         if self._identity is None:
             return
@@ -86,7 +86,7 @@ class OwnFile:
 
         @event.listens_for(engine, "do_connect")
         def _look(*_: object) -> None:
-            self.verify()  # SQLite would make a new one, which is empty
+            self.must_be_there()  # SQLite would make a new one, which is empty
 
         @event.listens_for(engine, "connect")
         def _configure(connection: Any, _record: Any) -> None:
