@@ -104,7 +104,7 @@ def _progress(console: Console, *, live: bool) -> Progress:
         if live:
             shown = console.status(f"{what} …")
         else:
-            console.print(f"{what} …", highlight=False)
+            console.print(f"{what} …", highlight=False, soft_wrap=True)
         with shown:
             yield
         if live:
