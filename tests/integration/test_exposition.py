@@ -17,6 +17,7 @@ from tests.support.exporter import Daemon, config, source
 from tests.support.jobs import Owner, add, change, element, queues
 from tests.support.samples import Samples
 from tests.support.servers import RedisServer
+from tests.support.wait import eventually
 
 pytestmark = pytest.mark.parametrize("database", ["penguinmails@15"], indirect=True)
 # prometheus-client leaves it untyped.
@@ -98,6 +99,7 @@ def test_gauges_age_out_and_counters_stay(owner: Owner, database: Database, role
         add(owner, queue_name="mail", status="queued", count=2)
         before = daemon.until("postwatch_queue_jobs_finished_total", 4, queue="mail", outcome="completed")
         daemon.until("postwatch_queue_depth", 2, queue="mail")
+        eventually(lambda: daemon.samples().series("postwatch_queue_depth_threshold", queue="mail"))
         owner.execute("alter table jobs rename to elsewhere")
         daemon.until_up(0, "changes", "counts")
         gone = daemon.until("postwatch_queue_depth", None, queue="mail")
